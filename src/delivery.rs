@@ -1,0 +1,382 @@
+//! A verified delivery: what handlers, hooks and queues are given.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::dispatch::HandlerError;
+use crate::envelope::Scanned;
+
+/// One verified delivery of an event: its identity, its raw body, and what the envelope says.
+///
+/// Cheap to clone. Handlers take it as an argument; behind the layer it is in the request's extensions. It
+/// serialises, raw body included, so that it can be queued and processed elsewhere with
+/// [`Processor::process`](crate::Processor::process); headers that are marked sensitive (the signature among
+/// them) and headers that are not UTF-8 are left out.
+///
+/// Its `Debug` output shows the identity, never the body or a header.
+#[derive(Clone)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    provider: Arc<str>,
+    scope: Arc<str>,
+    secret_label: Option<Arc<str>>,
+    received_at: SystemTime,
+    signed_at: Option<u64>,
+    event: Scanned,
+    body: Bytes,
+    headers: HeaderMap,
+    /// Whether a handler has begun: what decides if a claim can be given back after the dispatch failed.
+    started: AtomicBool,
+}
+
+/// What surrounds an event in a delivery.
+pub(crate) struct Circumstances {
+    pub(crate) provider: Arc<str>,
+    pub(crate) scope: Arc<str>,
+    pub(crate) secret_label: Option<Arc<str>>,
+    pub(crate) received_at: SystemTime,
+    pub(crate) signed_at: Option<u64>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Delivery {
+    pub(crate) fn new(circumstances: Circumstances, event: Scanned, body: Bytes) -> Self {
+        let Circumstances { provider, scope, secret_label, received_at, signed_at, headers } = circumstances;
+        let started = AtomicBool::new(false);
+        let inner =
+            Inner { provider, scope, secret_label, received_at, signed_at, event, body, headers, started };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A delivery whose envelope cannot be read. Its id is the digest of the body, so that a dead-letter hook
+    /// can tell a repetition; its type and payload are empty.
+    pub(crate) fn unreadable(circumstances: Circumstances, body: Bytes) -> Self {
+        let event = Scanned {
+            id: format!("sha256:{}", const_hex::encode(Sha256::digest(&body))).into(),
+            event_type: ByteString::new(),
+            payload: ByteString::new(),
+            created: None,
+            livemode: None,
+            api_version: None,
+        };
+        Self::new(circumstances, event, body)
+    }
+
+    /// The event's id, as the sender wrote it: untrusted text of any length.
+    ///
+    /// Of an event whose envelope could not be read (a dead-letter hook sees those) it is `sha256:` and the
+    /// digest of the body.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.event.id
+    }
+
+    /// The event's type, as the sender wrote it.
+    #[must_use]
+    pub fn event_type(&self) -> &str {
+        &self.inner.event.event_type
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.inner.provider
+    }
+
+    /// The scope of deduplication: the provider, and `/` and the endpoint's name where one was given.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.inner.scope
+    }
+
+    /// The label of the secret that verified the delivery. A rotation is finished when the old label no longer
+    /// appears. `None` where no signature was checked, as in a test.
+    #[must_use]
+    pub fn secret_label(&self) -> Option<&str> {
+        self.inner.secret_label.as_deref()
+    }
+
+    /// When the event came about, in Unix seconds, where the envelope says so.
+    #[must_use]
+    pub fn created(&self) -> Option<u64> {
+        self.inner.event.created
+    }
+
+    /// Whether this is a live event (`true`) or a test, where the envelope says so.
+    #[must_use]
+    pub fn livemode(&self) -> Option<bool> {
+        self.inner.event.livemode
+    }
+
+    /// The version of the payload's schema, where the envelope says so.
+    #[must_use]
+    pub fn api_version(&self) -> Option<&str> {
+        self.inner.event.api_version.as_deref()
+    }
+
+    /// When the delivery arrived, by this machine's clock.
+    #[must_use]
+    pub fn received_at(&self) -> SystemTime {
+        self.inner.received_at
+    }
+
+    /// The timestamp that was signed with the body, in Unix seconds, where the scheme signs one.
+    #[must_use]
+    pub fn signed_at(&self) -> Option<u64> {
+        self.inner.signed_at
+    }
+
+    /// The exact bytes that were signed as body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.inner.body
+    }
+
+    /// The payload as raw JSON: the part of the body that the provider's envelope names.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        &self.inner.event.payload
+    }
+
+    /// The payload as `T`.
+    ///
+    /// # Errors
+    ///
+    /// A [`HandlerError`] of the kind *unreadable*, where the payload does not fit. Returned from a handler it
+    /// dead-letters the event.
+    pub fn payload_as<T: DeserializeOwned>(&self) -> Result<T, HandlerError> {
+        serde_json::from_str(self.payload()).map_err(HandlerError::unreadable_json)
+    }
+
+    /// The request's headers. Only the signature header's content is authentic.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.inner.headers
+    }
+
+    pub(crate) fn mark_started(&self) {
+        self.inner.started.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_started(&self) -> bool {
+        self.inner.started.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("scope", &self.inner.scope)
+            .field("event_type", &self.inner.event.event_type)
+            .field("id", &self.inner.event.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first format. A reader refuses what it does not know.
+const FORMAT: u8 = 1;
+
+/// A delivery as it is written into queues. Field names are part of the format.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    format: u8,
+    provider: String,
+    scope: String,
+    id: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    secret_label: Option<String>,
+    received_at_ms: u64,
+    signed_at: Option<u64>,
+    created: Option<u64>,
+    livemode: Option<bool>,
+    api_version: Option<String>,
+    /// Where in the body the payload begins and ends, in bytes.
+    payload: (usize, usize),
+    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<std::borrow::Cow<'a, str>>,
+    /// A body that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl Serialize for Delivery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Inner { event, body, headers, .. } = &*self.inner;
+        let text = std::str::from_utf8(body).ok();
+        // The payload is a part of the body, or empty.
+        let begin = (event.payload.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+        let payload = if event.payload.is_empty() { (0, 0) } else { (begin, begin + event.payload.len()) };
+        let received = self.inner.received_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let stored = Stored {
+            format: FORMAT,
+            provider: self.provider().to_owned(),
+            scope: self.scope().to_owned(),
+            id: self.id().to_owned(),
+            event_type: self.event_type().to_owned(),
+            secret_label: self.secret_label().map(str::to_owned),
+            received_at_ms: u64::try_from(received.as_millis()).unwrap_or(u64::MAX),
+            signed_at: self.inner.signed_at,
+            created: event.created,
+            livemode: event.livemode,
+            api_version: self.api_version().map(str::to_owned),
+            payload,
+            headers: headers
+                .iter()
+                .filter(|(_, value)| !value.is_sensitive())
+                .filter_map(|(name, value)| {
+                    let value = std::str::from_utf8(value.as_bytes()).ok()?;
+                    Some((name.as_str().to_owned(), value.to_owned()))
+                })
+                .collect(),
+            body: text.map(Into::into),
+            body_base64: text.is_none().then(|| STANDARD.encode(body)),
+        };
+        stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delivery {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+
+        let stored = Stored::deserialize(deserializer)?;
+        if stored.format != FORMAT {
+            return Err(D::Error::custom("unknown format of a stored delivery"));
+        }
+        let body = match (stored.body, stored.body_base64) {
+            (Some(text), None) => Bytes::from(text.into_owned()),
+            (None, Some(base64)) => STANDARD.decode(base64).map_err(D::Error::custom)?.into(),
+            _ => return Err(D::Error::custom("a stored delivery has one body")),
+        };
+        let (begin, end) = stored.payload;
+        if begin > end || end > body.len() {
+            return Err(D::Error::custom("the payload of a stored delivery is not within its body"));
+        }
+        let payload = ByteString::try_from(body.slice(begin..end))
+            .map_err(|_| D::Error::custom("the payload of a stored delivery is not UTF-8"))?;
+        let mut headers = HeaderMap::with_capacity(stored.headers.len());
+        for (name, value) in stored.headers {
+            let name = HeaderName::try_from(name).map_err(D::Error::custom)?;
+            headers.append(name, HeaderValue::try_from(value).map_err(D::Error::custom)?);
+        }
+        let event = Scanned {
+            id: stored.id.into(),
+            event_type: stored.event_type.into(),
+            payload,
+            created: stored.created,
+            livemode: stored.livemode,
+            api_version: stored.api_version.map(Into::into),
+        };
+        let circumstances = Circumstances {
+            provider: stored.provider.into(),
+            scope: stored.scope.into(),
+            secret_label: stored.secret_label.map(Into::into),
+            received_at: SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_millis(stored.received_at_ms))
+                .ok_or_else(|| D::Error::custom("the time of a stored delivery is out of range"))?,
+            signed_at: stored.signed_at,
+            headers,
+        };
+        Ok(Self::new(circumstances, event, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circumstances() -> Circumstances {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-attempt", HeaderValue::from_static("2"));
+        let mut signature = HeaderValue::from_static("deadbeef");
+        signature.set_sensitive(true);
+        headers.insert("x-signature", signature);
+        headers.insert("x-binary", HeaderValue::from_bytes(b"\xff").unwrap());
+        Circumstances {
+            provider: "acme".into(),
+            scope: "acme/eu".into(),
+            secret_label: Some("current".into()),
+            received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            signed_at: Some(1_700_000_000),
+            headers,
+        }
+    }
+
+    fn delivery(body: &'static str) -> Delivery {
+        let body = Bytes::from_static(body.as_bytes());
+        let event =
+            crate::Envelope::json("/id").with_payload("/data").resolve().unwrap().scan(&body).unwrap();
+        Delivery::new(circumstances(), event, body)
+    }
+
+    #[test]
+    fn survives_a_queue() {
+        let before = delivery(r#"{"id":"evt_1","type":"t","data":{"amount": 100000000000}}"#);
+        let json = serde_json::to_string(&before).unwrap();
+        assert!(!json.contains("deadbeef"), "{json}");
+        let after: Delivery = serde_json::from_str(&json).unwrap();
+        assert_eq!((after.id(), after.event_type(), after.scope()), ("evt_1", "t", "acme/eu"));
+        assert_eq!(after.payload(), r#"{"amount": 100000000000}"#);
+        assert_eq!(after.body(), before.body());
+        assert_eq!((after.received_at(), after.signed_at()), (before.received_at(), Some(1_700_000_000)));
+        assert_eq!(after.secret_label(), Some("current"));
+        assert_eq!(after.headers().len(), 1);
+        assert_eq!(after.headers()["x-attempt"], "2");
+    }
+
+    #[test]
+    fn an_unreadable_one_survives_too() {
+        let before = Delivery::unreadable(circumstances(), Bytes::from_static(b"\xff\x00"));
+        assert!(before.id().starts_with("sha256:"), "{}", before.id());
+        let after: Delivery = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();
+        assert_eq!((after.id(), after.payload()), (before.id(), ""));
+        assert_eq!(after.body(), before.body());
+    }
+
+    #[test]
+    fn a_damaged_one_is_an_error() {
+        let good = serde_json::to_value(delivery(r#"{"id":"é","type":"t","data":1}"#)).unwrap();
+        for (field, value) in [
+            ("format", serde_json::json!(2)),
+            ("payload", serde_json::json!([2, 1])),
+            ("payload", serde_json::json!([0, 999])),
+            ("payload", serde_json::json!([8, 9])),
+            ("body_base64", serde_json::json!("AA==")),
+            ("body", serde_json::Value::Null),
+            ("headers", serde_json::json!([["a b", "c"]])),
+            ("headers", serde_json::json!([["a", "\n"]])),
+            ("received_at_ms", serde_json::json!(u64::MAX)),
+        ] {
+            let mut bad = good.clone();
+            bad[field] = value.clone();
+            // A far future is representable on some platforms and refused on the others; neither panics.
+            let result = serde_json::from_value::<Delivery>(bad);
+            assert!(result.is_err() || field == "received_at_ms", "{field} = {value}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_identity_alone() {
+        let debug = format!("{:#?}", delivery(r#"{"id":"evt_1","type":"t","data":"private"}"#));
+        assert!(debug.contains("evt_1"));
+        for hidden in ["private", "deadbeef", "x-attempt"] {
+            assert!(!debug.contains(hidden), "{debug}");
+        }
+    }
+}

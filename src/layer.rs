@@ -1,0 +1,563 @@
+//! Everything a user configures.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tower_layer::Layer;
+
+use crate::clock::{Clock, SystemClock};
+use crate::dedup::{DedupStore, LruStore};
+use crate::dispatch::{Dispatch, NoDispatch};
+use crate::error::{BoxError, ConfigError};
+use crate::observe::{Observer, Stats};
+use crate::process::{Core, DeadLetter, DeadLetterHook, OnStoreFailure, Processor, Shutdown, Tasks};
+use crate::provider::{Provider, Retries, check_name};
+use crate::response::Answers;
+use crate::service::{Unmounted, WebhookService};
+use crate::signature::Secrets;
+use crate::signature::mac::Keyring;
+use crate::timing::Timing;
+
+/// One mebibyte: more than any documented event, little enough that a thousand strangers cannot fill a machine.
+const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
+
+/// Handlers at once. Those that outlived their request count, which an outer concurrency limit would miss.
+const DEFAULT_MAX_IN_FLIGHT: usize = 1024;
+
+/// Bodies that are being read from senders who have not proved anything yet.
+const DEFAULT_MAX_UNVERIFIED: usize = 1024;
+
+/// Done marks of the default store: 8 MB, and more than a day of one event a second.
+const DEFAULT_LRU_CAPACITY: usize = 100_000;
+
+/// Verifies, deduplicates and dispatches webhooks in front of any `tower::Service<http::Request<_>>`.
+///
+/// Built with defaults that are safe as they are; every `with_` method changes one. Clones share the store, the
+/// counters and the limits.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_webhook::{EventRouter, Secret, WebhookLayer, caspay};
+///
+/// async fn on_paid(event: caspay::events::PaymentCompleted) -> Result<(), std::io::Error> {
+///     println!("{} motes", event.payment.amount);
+///     Ok(())
+/// }
+///
+/// let webhook = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+///     .with_dispatch(EventRouter::new().on(on_paid));
+///
+/// let app: Router = Router::new()
+///     .route_service("/webhooks/caspay", webhook.into_service());
+/// # let _ = app;
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[must_use]
+pub struct WebhookLayer<D = NoDispatch, St = LruStore> {
+    config: Config<St>,
+    dispatch: D,
+}
+
+/// What the pipeline reads.
+pub(crate) struct Config<St> {
+    pub(crate) core: Arc<Core<St>>,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) provider_name: Arc<str>,
+    pub(crate) scope: Arc<str>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) body_limit: usize,
+    pub(crate) unverified: Arc<Semaphore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) answers: Answers,
+    pub(crate) live_only: bool,
+    pub(crate) json_only: bool,
+    pub(crate) expected_api_version: Option<String>,
+    pub(crate) max_event_age: Option<Duration>,
+    pub(crate) reason_extensions: bool,
+    warned: Arc<AtomicBool>,
+}
+
+impl<St> Clone for Config<St> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            provider: Arc::clone(&self.provider),
+            provider_name: Arc::clone(&self.provider_name),
+            scope: Arc::clone(&self.scope),
+            keyring: Arc::clone(&self.keyring),
+            unverified: Arc::clone(&self.unverified),
+            clock: Arc::clone(&self.clock),
+            answers: self.answers.clone(),
+            expected_api_version: self.expected_api_version.clone(),
+            warned: Arc::clone(&self.warned),
+            ..*self
+        }
+    }
+}
+
+impl WebhookLayer {
+    /// A receiver for `provider` that accepts what is signed with any of `secrets`, deduplicates in an
+    /// [`LruStore`] of 100,000 events, and hands every verified event to the inner service.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] where the defaults do not fit the provider, such as a retry horizon that is no
+    /// duration.
+    pub fn new(provider: Provider, secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
+        let secrets = secrets.into();
+        let timing = Timing::for_provider(&provider);
+        timing.check(&provider)?;
+        let name: Arc<str> = provider.name().into();
+        let on_store_failure = match provider.retries() {
+            Retries::Never => OnStoreFailure::Process,
+            Retries::Documented { .. } | Retries::Undocumented => OnStoreFailure::Reject,
+        };
+        let core = Core {
+            store: Arc::new(LruStore::new(DEFAULT_LRU_CAPACITY)),
+            timing,
+            on_store_failure,
+            dead_letter: None,
+            in_flight: Arc::new(Semaphore::new(DEFAULT_MAX_IN_FLIGHT)),
+            tasks: Tasks::new(),
+            observer: Arc::new(Observer::new(Arc::clone(&name))),
+        };
+        let config = Config {
+            core: Arc::new(core),
+            body_limit: provider.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
+            expected_api_version: provider.api_version().map(str::to_owned),
+            provider: Arc::new(provider),
+            provider_name: Arc::clone(&name),
+            scope: name,
+            keyring: Arc::new(Keyring::new(&secrets)),
+            unverified: Arc::new(Semaphore::new(DEFAULT_MAX_UNVERIFIED)),
+            clock: Arc::new(SystemClock),
+            answers: Answers::default(),
+            live_only: false,
+            json_only: false,
+            max_event_age: None,
+            reason_extensions: true,
+            warned: Arc::default(),
+        };
+        Ok(Self { config, dispatch: NoDispatch::new() })
+    }
+}
+
+impl<D, St> WebhookLayer<D, St> {
+    /// Hands events to `dispatch`, usually an [`EventRouter`](crate::EventRouter). What it does not take goes to
+    /// the inner service.
+    pub fn with_dispatch<T: Dispatch>(self, dispatch: T) -> WebhookLayer<T, St> {
+        WebhookLayer { config: self.config, dispatch }
+    }
+
+    /// Remembers events in `store`. Default: an [`LruStore`] of 100,000 events, which protects one instance and
+    /// forgets when it restarts.
+    pub fn with_store<T: DedupStore>(self, store: T) -> WebhookLayer<D, T> {
+        let Core { timing, on_store_failure, dead_letter, in_flight, tasks, observer, .. } =
+            (*self.config.core).clone();
+        let store = Arc::new(store);
+        let core = Core { store, timing, on_store_failure, dead_letter, in_flight, tasks, observer };
+        let config = Config {
+            core: Arc::new(core),
+            provider: self.config.provider,
+            provider_name: self.config.provider_name,
+            scope: self.config.scope,
+            keyring: self.config.keyring,
+            body_limit: self.config.body_limit,
+            unverified: self.config.unverified,
+            clock: self.config.clock,
+            answers: self.config.answers,
+            live_only: self.config.live_only,
+            json_only: self.config.json_only,
+            expected_api_version: self.config.expected_api_version,
+            max_event_age: self.config.max_event_age,
+            reason_extensions: self.config.reason_extensions,
+            warned: self.config.warned,
+        };
+        WebhookLayer { config, dispatch: self.dispatch }
+    }
+
+    /// Names the endpoint, so that two endpoints of one provider that share a store keep their events apart. The
+    /// name is part of every event's identity: choose it once. Counters begin anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidName`] unless the name has 1 to 64 characters of `a-z`, `0-9`, `-`, `_` and `.`.
+    pub fn with_endpoint(mut self, name: &str) -> Result<Self, ConfigError> {
+        check_name(name)?;
+        let scope: Arc<str> = format!("{}/{name}", self.config.provider_name).into();
+        self.config.scope = Arc::clone(&scope);
+        self.core_mut().observer = Arc::new(Observer::new(scope));
+        Ok(self)
+    }
+
+    /// Changes durations: see [`Timing`] for each default and its reason.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidTiming`] where two of them do not fit together.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_webhook::{ConfigError, Secret, Timing, WebhookLayer, caspay};
+    ///
+    /// let timing = Timing::for_provider(&caspay::provider());
+    /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?;
+    /// let error = layer.with_timing(timing.with_lease(Duration::from_secs(10))).unwrap_err();
+    /// assert!(matches!(error, ConfigError::InvalidTiming { .. }));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn with_timing(mut self, timing: Timing) -> Result<Self, ConfigError> {
+        timing.check(&self.config.provider)?;
+        self.core_mut().timing = timing;
+        Ok(self)
+    }
+
+    /// The longest body that is read, in bytes. Default: 1 MiB, unless the preset says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroLimit`] for 0.
+    pub fn with_body_limit(mut self, bytes: usize) -> Result<Self, ConfigError> {
+        self.config.body_limit = at_least_one("body_limit", bytes)?;
+        Ok(self)
+    }
+
+    /// How many handlers run at once, those that outlived their request among them. Beyond that events are
+    /// answered 503. Default: 1,024.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroLimit`] for 0.
+    pub fn with_max_in_flight(mut self, handlers: usize) -> Result<Self, ConfigError> {
+        self.core_mut().in_flight = Arc::new(semaphore("max_in_flight", handlers)?);
+        Ok(self)
+    }
+
+    /// How many bodies are read at once whose sender has proved nothing yet. Beyond that requests are answered
+    /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 1,024.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroLimit`] for 0.
+    pub fn with_max_unverified_in_flight(mut self, requests: usize) -> Result<Self, ConfigError> {
+        self.config.unverified = Arc::new(semaphore("max_unverified_in_flight", requests)?);
+        Ok(self)
+    }
+
+    /// Changes the status codes of answers.
+    pub fn with_answers(mut self, answers: Answers) -> Self {
+        self.config.answers = answers;
+        self
+    }
+
+    /// The clock that signed timestamps are judged by. The store has its own. Default: [`SystemClock`].
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.config.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where events go that no retry can help: those a handler calls
+    /// [`permanent`](crate::HandlerError::permanent), and authentic ones that cannot be read.
+    ///
+    /// The hook is awaited (for 5 s, see [`Timing`]); once it has stored the event, the sender is answered 200.
+    /// Without a hook, or where it fails, the answer is 500, and the sender's retries go on.
+    ///
+    /// ```
+    /// use tower_webhook::{DeadLetter, Secret, WebhookLayer, caspay};
+    ///
+    /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    ///     .with_dead_letter(async |letter: DeadLetter| {
+    ///         let _ = (letter.delivery().body(), letter.error());
+    ///         // store both durably, then:
+    ///         Ok::<_, std::io::Error>(())
+    ///     });
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    pub fn with_dead_letter<F, Fut, E>(mut self, hook: F) -> Self
+    where
+        F: Fn(DeadLetter) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.core_mut().dead_letter = Some(DeadLetterHook::new(hook));
+        self
+    }
+
+    /// What to do while the store cannot be asked: see [`OnStoreFailure`] for the default.
+    pub fn with_on_store_failure(mut self, policy: OnStoreFailure) -> Self {
+        self.core_mut().on_store_failure = policy;
+        self
+    }
+
+    /// Refuses events whose signed `created` is older than `age`, with 401. Off by default: dashboards resend old
+    /// events, and samples carry old dates. Set to the retention it closes the replay window of a scheme that
+    /// signs no timestamp.
+    ///
+    /// An event without `created` is then unreadable.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidPath`] where the provider's envelope has no `created`.
+    pub fn with_max_event_age(mut self, age: Duration) -> Result<Self, ConfigError> {
+        needs(self.config.provider.envelope().has_created(), "created")?;
+        self.config.max_event_age = Some(age);
+        Ok(self)
+    }
+
+    /// Keeps test events from the handlers: they are acknowledged and counted. An event that does not say what it
+    /// is counts as unreadable.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidPath`] where the provider's envelope has no `livemode`.
+    pub fn require_live_mode(mut self) -> Result<Self, ConfigError> {
+        needs(self.config.provider.envelope().has_livemode(), "livemode")?;
+        self.config.live_only = true;
+        Ok(self)
+    }
+
+    /// Counts events of another `api_version` than this. They are handled all the same. Default: the version that
+    /// the preset's typed events were written for.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidPath`] where the provider's envelope has no `api_version`.
+    pub fn expect_api_version(mut self, version: impl Into<String>) -> Result<Self, ConfigError> {
+        needs(self.config.provider.envelope().has_api_version(), "api_version")?;
+        self.config.expected_api_version = Some(version.into());
+        Ok(self)
+    }
+
+    /// Answers 415 to a request whose `Content-Type` is not JSON. Off by default: the bytes are what counts, and
+    /// the header is not signed.
+    pub fn require_json_content_type(mut self) -> Self {
+        self.config.json_only = true;
+        self
+    }
+
+    /// Leaves [`Accepted`](crate::Accepted) and [`Rejection`](crate::Rejection) out of the extensions of responses,
+    /// which saves three small allocations a request. Logs, metrics and counters are not affected.
+    pub fn without_reason_extensions(mut self) -> Self {
+        self.config.reason_extensions = false;
+        self
+    }
+
+    /// The counters, read live.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.config.core.observer.stats()
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<St> {
+        &self.config.core.store
+    }
+
+    /// The durations in force.
+    pub fn timing(&self) -> &Timing {
+        &self.config.core.timing
+    }
+
+    /// Waits at shutdown for handlers that outlived their request.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown::new(Arc::clone(&self.config.core.tasks))
+    }
+
+    fn core_mut(&mut self) -> &mut Core<St> {
+        Arc::make_mut(&mut self.config.core)
+    }
+}
+
+impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
+    /// The layer alone, as a service: for `route_service`, or a server without a router. Events that no handler
+    /// takes are acknowledged with 200.
+    ///
+    /// Meant for a layer with a dispatch; without one it would acknowledge everything and do nothing, so that it
+    /// does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// use tower_webhook::{Secret, WebhookLayer, caspay};
+    ///
+    /// let service = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret").unwrap())
+    ///     .unwrap()
+    ///     .into_service();
+    /// ```
+    pub fn into_service(self) -> WebhookService<Unmounted, D, St>
+    where
+        D: Handles,
+    {
+        self.warn_once();
+        WebhookService::new(None, self.dispatch, Arc::new(self.config))
+    }
+
+    /// Claim, dispatch and completion without HTTP.
+    #[must_use]
+    pub fn processor(&self) -> Processor<D, St> {
+        Processor::new(Arc::clone(&self.config.core), self.dispatch.clone())
+    }
+
+    /// What is allowed but worth a look. Logged at WARN when the layer is mounted for the first time.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ConfigWarning> {
+        let Config { core, provider, .. } = &self.config;
+        let (info, retention) = (core.store.info(), core.timing.retention());
+        let mut warnings: Vec<_> = self
+            .dispatch
+            .event_types()
+            .into_iter()
+            .filter(|event_type| !lists(provider, event_type))
+            .map(|event_type| ConfigWarning::UnlistedEventType { event_type })
+            .collect();
+        if provider.retries() == Retries::Never && core.dead_letter.is_none() {
+            warnings.push(ConfigWarning::NeverRedelivered);
+        }
+        if provider.retries() == Retries::Undocumented {
+            warnings.push(ConfigWarning::UndocumentedHorizon { retention });
+        }
+        if !provider.signs_timestamp() && self.config.max_event_age.is_none_or(|age| age > retention) {
+            let forgets = !info.durable() || info.capacity().is_some();
+            warnings.push(ConfigWarning::ReplayWindow { retention, forgets });
+        }
+        warnings
+    }
+
+    fn warn_once(&self) {
+        if !self.config.warned.swap(true, Ordering::Relaxed) {
+            for warning in self.warnings() {
+                self.config.core.observer.warn(&warning);
+            }
+        }
+    }
+}
+
+/// A dispatch that has handlers: all but [`NoDispatch`].
+#[diagnostic::on_unimplemented(
+    message = "this layer has no dispatch, so that nothing would handle what it verifies",
+    label = "no dispatch",
+    note = "give it one with `with_dispatch`, or put it around a service with `.layer(..)`"
+)]
+pub trait Handles: Dispatch {}
+
+impl Handles for crate::dispatch::EventRouter {}
+impl<T> Handles for crate::dispatch::Layered<T> where Self: Dispatch {}
+impl<T> Handles for crate::dispatch::TakesAll<T> where Self: Dispatch {}
+
+fn at_least_one(setting: &'static str, limit: usize) -> Result<usize, ConfigError> {
+    if limit == 0 { Err(ConfigError::ZeroLimit { setting }) } else { Ok(limit) }
+}
+
+fn semaphore(setting: &'static str, permits: usize) -> Result<Semaphore, ConfigError> {
+    Ok(Semaphore::new(at_least_one(setting, permits)?.min(Semaphore::MAX_PERMITS)))
+}
+
+fn needs(configured: bool, member: &'static str) -> Result<(), ConfigError> {
+    if configured {
+        return Ok(());
+    }
+    let problem = "the provider's envelope does not say where this is";
+    Err(ConfigError::InvalidPath { path: member.to_owned(), problem })
+}
+
+/// Whether the provider documents a type, or a member of a family.
+fn lists(provider: &Provider, event_type: &str) -> bool {
+    let mut listed = provider.event_types().peekable();
+    listed.peek().is_none()
+        || listed.any(|known| {
+            let family = |pattern: &str, member: &str| {
+                pattern.strip_suffix('*').is_some_and(|prefix| member.starts_with(prefix))
+            };
+            known == event_type || family(known, event_type) || family(event_type, known)
+        })
+}
+
+/// A configuration that works but may surprise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigWarning {
+    /// A handler is registered for a type that the provider does not document: a misspelling is never called.
+    UnlistedEventType {
+        /// The type.
+        event_type: String,
+    },
+    /// The provider never redelivers, and there is no dead-letter hook: an event that fails once is lost.
+    NeverRedelivered,
+    /// The provider does not say for how long it retries: a retry after the retention would run again.
+    UndocumentedHorizon {
+        /// How long done events are remembered.
+        retention: Duration,
+    },
+    /// The provider signs no timestamp: a captured request can be replayed once its event is forgotten.
+    ReplayWindow {
+        /// How long done events are remembered.
+        retention: Duration,
+        /// Whether the store may forget earlier: on a restart, or when it is full.
+        forgets: bool,
+    },
+}
+
+impl fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnlistedEventType { event_type } => {
+                write!(f, "a handler is registered for `{event_type}`, which the provider does not document")
+            }
+            Self::NeverRedelivered => f.write_str(
+                "the provider never redelivers, and there is no dead-letter hook: an event that fails is lost",
+            ),
+            Self::UndocumentedHorizon { retention } => write!(
+                f,
+                "the provider does not document how long it retries; done events are remembered for {retention:?}"
+            ),
+            Self::ReplayWindow { retention, forgets } => {
+                write!(
+                    f,
+                    "the provider signs no timestamp: a captured request can be replayed after {retention:?}"
+                )?;
+                if *forgets {
+                    f.write_str(", OR AS SOON AS THIS STORE FORGETS ITS EVENT: on a restart, or when it is full")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<S, D: Dispatch, St: DedupStore> Layer<S> for WebhookLayer<D, St> {
+    type Service = WebhookService<S, D, St>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.warn_once();
+        WebhookService::new(Some(inner), self.dispatch.clone(), Arc::new(self.config.clone()))
+    }
+}
+
+impl<D: Clone, St> Clone for WebhookLayer<D, St> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), dispatch: self.dispatch.clone() }
+    }
+}
+
+impl<D, St> fmt::Debug for WebhookLayer<D, St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
+}
+
+impl<St> fmt::Debug for Config<St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookLayer")
+            .field("provider", &self.provider)
+            .field("scope", &self.scope)
+            .field("secrets", &self.keyring)
+            .field("timing", &self.core.timing)
+            .field("body_limit", &self.body_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! Steps 4 to 6 without HTTP: claim, run, complete or release.
+
+mod dead_letter;
+mod processor;
+mod run;
+mod settle;
+mod tasks;
+
+pub use self::dead_letter::DeadLetter;
+pub(crate) use self::dead_letter::DeadLetterHook;
+pub use self::processor::Processor;
+pub(crate) use self::processor::{dispatch_effect, prepare, ready};
+pub(crate) use self::run::{Ran, run};
+pub(crate) use self::settle::{Core, Effect, Settled, settle};
+pub(crate) use self::tasks::{Detachable, Tasks};
+pub use self::tasks::{Drained, Shutdown};
+
+/// What to do with a verified event while the deduplication store cannot be asked.
+///
+/// The default is [`Reject`](Self::Reject); for a provider that never redelivers it is
+/// [`Process`](Self::Process), since a 503 would lose the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnStoreFailure {
+    /// Answer 503: the sender retries, and nothing runs twice.
+    Reject,
+    /// Run the handler without a claim: nothing waits, and an event may run twice.
+    Process,
+}

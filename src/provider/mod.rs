@@ -1,0 +1,313 @@
+//! Providers as data: the signature scheme, the envelope, and how the sender behaves.
+//!
+//! A preset is a function that returns a [`Provider`]; nothing in the pipeline knows its name. Your own takes
+//! a few lines of [`Provider::builder`].
+
+pub mod casapay;
+pub mod caspay;
+mod payload;
+
+pub use self::payload::Fields;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::envelope::{Envelope, ResolvedEnvelope};
+use crate::error::ConfigError;
+use crate::signature::{ResolvedScheme, SignatureScheme};
+
+const MAX_NAME_BYTES: usize = 64;
+
+/// Who sends: how it signs, where its events keep their id, and how long it waits and retries.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhook::{Envelope, Provider, Retries, SignatureScheme};
+///
+/// let acme = Provider::builder("acme")
+///     .signature(SignatureScheme::hmac_sha256("x-acme-signature").with_prefix("sha256="))
+///     .envelope(Envelope::json("/id").with_payload("/data"))
+///     .answer_deadline(Duration::from_secs(10))
+///     .retries(Retries::Documented { horizon: Duration::from_secs(3 * 86_400), resigned: true })
+///     .build()?;
+///
+/// assert_eq!(acme.name(), "acme");
+/// assert_eq!(acme.answer_deadline(), Some(Duration::from_secs(10)));
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Provider {
+    name: String,
+    scheme: ResolvedScheme,
+    envelope: ResolvedEnvelope,
+    answer_deadline: Option<Duration>,
+    retries: Retries,
+    event_types: Vec<String>,
+    body_limit: Option<usize>,
+    api_version: Option<String>,
+}
+
+/// What is known of a sender's redeliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retries {
+    /// The sender documents for how long it retries.
+    Documented {
+        /// From the first attempt to the last.
+        horizon: Duration,
+        /// Whether each attempt is signed anew. Where it is not, the tolerance must be as wide as the
+        /// horizon.
+        resigned: bool,
+    },
+    /// The sender retries, or may; for how long is not documented.
+    Undocumented,
+    /// The sender never delivers a second time by itself: an event that is not accepted is lost.
+    Never,
+}
+
+impl Provider {
+    /// Describes a provider called `name`: 1 to 64 characters of `a-z`, `0-9`, `-`, `_` and `.`.
+    ///
+    /// The name is part of every event's identity. Renaming a provider makes its events new ones.
+    pub fn builder(name: impl Into<String>) -> ProviderBuilder {
+        ProviderBuilder {
+            name: name.into(),
+            scheme: None,
+            envelope: Envelope::json("/id"),
+            answer_deadline: None,
+            retries: Retries::Undocumented,
+            event_types: Vec::new(),
+            body_limit: None,
+            api_version: None,
+        }
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long the sender waits for an answer, where it says so.
+    #[must_use]
+    pub fn answer_deadline(&self) -> Option<Duration> {
+        self.answer_deadline
+    }
+
+    /// What is known of its redeliveries.
+    #[must_use]
+    pub fn retries(&self) -> Retries {
+        self.retries
+    }
+
+    /// The event types that the provider documents, with families as `prefix.*`; empty where none are listed.
+    pub fn event_types(&self) -> impl Iterator<Item = &str> {
+        self.event_types.iter().map(String::as_str)
+    }
+
+    /// Whether the signature covers a timestamp. Where it does not, the retention of done marks is the only
+    /// protection against replay.
+    #[must_use]
+    pub fn signs_timestamp(&self) -> bool {
+        self.scheme.tolerance().is_some()
+    }
+
+    /// How far a signed timestamp may be off; `None` where none is signed.
+    #[must_use]
+    pub fn tolerance(&self) -> Option<Duration> {
+        self.scheme.tolerance()
+    }
+
+    /// Changes how far a signed timestamp may be off, both ways: wider for a sender that resends with the
+    /// original timestamp, narrower where clocks are good.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ToleranceWithoutTimestamp`] where the scheme signs no timestamp.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_webhook::{ConfigError, casapay, caspay};
+    ///
+    /// let casapay = casapay::provider().with_tolerance(Duration::from_secs(60))?;
+    /// assert_eq!(casapay.tolerance(), Some(Duration::from_secs(60)));
+    /// let error = caspay::provider().with_tolerance(Duration::from_secs(60)).unwrap_err();
+    /// assert_eq!(error, ConfigError::ToleranceWithoutTimestamp);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Result<Self, ConfigError> {
+        self.scheme.set_tolerance(tolerance)?;
+        Ok(self)
+    }
+
+    /// The header that carries the signature.
+    #[must_use]
+    pub fn signature_header(&self) -> &http::HeaderName {
+        self.scheme.header()
+    }
+
+    pub(crate) fn scheme(&self) -> &ResolvedScheme {
+        &self.scheme
+    }
+
+    pub(crate) fn envelope(&self) -> &ResolvedEnvelope {
+        &self.envelope
+    }
+
+    pub(crate) fn body_limit(&self) -> Option<usize> {
+        self.body_limit
+    }
+
+    pub(crate) fn api_version(&self) -> Option<&str> {
+        self.api_version.as_deref()
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("signature_header", self.scheme.header())
+            .field("tolerance", &self.scheme.tolerance())
+            .field("answer_deadline", &self.answer_deadline)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Describes a [`Provider`]; checked by [`build`](Self::build).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ProviderBuilder {
+    name: String,
+    scheme: Option<SignatureScheme>,
+    envelope: Envelope,
+    answer_deadline: Option<Duration>,
+    retries: Retries,
+    event_types: Vec<String>,
+    body_limit: Option<usize>,
+    api_version: Option<String>,
+}
+
+impl ProviderBuilder {
+    /// How the provider signs. Required.
+    pub fn signature(mut self, scheme: SignatureScheme) -> Self {
+        self.scheme = Some(scheme);
+        self
+    }
+
+    /// Where events keep their id, type and payload. The default is `/id`, `/type`, and the whole body as
+    /// payload.
+    pub fn envelope(mut self, envelope: Envelope) -> Self {
+        self.envelope = envelope;
+        self
+    }
+
+    /// How long the sender waits for an answer. The layer answers a little earlier: see
+    /// [`Timing`](crate::Timing).
+    pub fn answer_deadline(mut self, deadline: Duration) -> Self {
+        self.answer_deadline = Some(deadline);
+        self
+    }
+
+    /// What is known of its redeliveries. The default is [`Retries::Undocumented`].
+    pub fn retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The documented event types, with families as `prefix.*`. A handler for a type that is not among them is
+    /// warned about at start-up; without a list nothing is.
+    pub fn event_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.event_types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The longest body that the provider sends, in bytes, where the default of 1 MiB does not fit.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = Some(bytes);
+        self
+    }
+
+    /// The schema version that the typed events beside this preset were written for. An event with another one
+    /// is handled all the same, and counted.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// Checks the description.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] that names the setting which is missing, malformed, or contradicts another.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigError, Provider, SignatureScheme};
+    ///
+    /// let error = Provider::builder("Acme Inc").build().unwrap_err();
+    /// assert_eq!(error, ConfigError::InvalidName { name: "Acme Inc".to_owned() });
+    /// let error = Provider::builder("acme").build().unwrap_err();
+    /// assert_eq!(error, ConfigError::NoSignatureScheme { provider: "acme".to_owned() });
+    /// ```
+    pub fn build(self) -> Result<Provider, ConfigError> {
+        check_name(&self.name)?;
+        let Some(scheme) = self.scheme else {
+            return Err(ConfigError::NoSignatureScheme { provider: self.name });
+        };
+        if self.body_limit == Some(0) {
+            return Err(ConfigError::ZeroLimit { setting: "body_limit" });
+        }
+        Ok(Provider {
+            name: self.name,
+            scheme: scheme.resolve()?,
+            envelope: self.envelope.resolve()?,
+            answer_deadline: self.answer_deadline,
+            retries: self.retries,
+            event_types: self.event_types,
+            body_limit: self.body_limit,
+            api_version: self.api_version,
+        })
+    }
+}
+
+/// Names go into the scope of deduplication, joined by `/`, and into metrics as labels.
+pub(crate) fn check_name(name: &str) -> Result<(), ConfigError> {
+    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(legal) {
+        return Err(ConfigError::InvalidName { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// Unwraps a preset: its data are constants, and a test builds every one.
+fn preset(builder: ProviderBuilder) -> Provider {
+    builder.build().unwrap_or_else(|error| unreachable!("a preset is valid: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_builds() {
+        assert_eq!(caspay::provider().name(), "caspay");
+        assert_eq!(casapay::provider().name(), "casapay");
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for name in ["a", "acme-2.eu_west", &"a".repeat(64)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "Acme", "a b", "a/b", "é", "a\n", &"a".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let builder = Provider::builder("a").signature(SignatureScheme::hmac_sha256("s")).body_limit(0);
+        assert_eq!(builder.build().unwrap_err(), ConfigError::ZeroLimit { setting: "body_limit" });
+    }
+}

@@ -1,0 +1,438 @@
+//! The pipeline: `request -> body -> signature -> envelope -> dedup -> dispatch -> response`.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, Ready, ready as resolved};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::body::{self, Body, Received};
+use crate::clock::unix_seconds;
+use crate::dedup::DedupStore;
+use crate::delivery::{Circumstances, Delivery};
+use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
+use crate::envelope::{EnvelopeError, Scanned};
+use crate::error::RejectionReason;
+use crate::future::ResponseFuture;
+use crate::layer::Config;
+use crate::observe::Span;
+use crate::process::{Detachable, Effect, Settled, dispatch_effect, prepare, ready, settle};
+use crate::response::{Accepted, ResponseBody, annotate};
+use crate::signature::header::Presented;
+use crate::signature::timestamp::check_window;
+use crate::timer::{Timer, before, deadline_after};
+
+/// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`.
+///
+/// Always ready: the readiness of the inner service, or of the dispatch, is awaited when a delivery has been
+/// verified, so that unsigned traffic holds none of their permits.
+pub struct WebhookService<S, D, St> {
+    inner: Option<S>,
+    dispatch: D,
+    config: Arc<Config<St>>,
+}
+
+impl<S, D, St> WebhookService<S, D, St> {
+    pub(crate) fn new(inner: Option<S>, dispatch: D, config: Arc<Config<St>>) -> Self {
+        Self { inner, dispatch, config }
+    }
+}
+
+impl<S, D, St, B, RB> Service<Request<B>> for WebhookService<S, D, St>
+where
+    S: Service<Request<Body>, Response = Response<RB>, Future: Send + 'static> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+    D: Dispatch,
+    St: DedupStore,
+    B: http_body::Body<Data: Send> + Send + 'static,
+    RB: Send + 'static,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<RB, S::Error>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let started = Instant::now();
+        let span = self.config.core.observer.span();
+        match admit(&self.config, &request) {
+            Err(reason) => {
+                let ending = Ending { config: &self.config, span: &span, started };
+                ResponseFuture::refused(ending.reject(reason, None))
+            }
+            Ok(presented) => {
+                let pipeline = Pipeline {
+                    inner: self.inner.clone(),
+                    dispatch: self.dispatch.clone(),
+                    config: Arc::clone(&self.config),
+                    span: span.clone(),
+                    started,
+                };
+                ResponseFuture::running(Box::pin(span.instrument(pipeline.receive(request, presented))))
+            }
+        }
+    }
+}
+
+impl<S: Clone, D: Clone, St> Clone for WebhookService<S, D, St> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), dispatch: self.dispatch.clone(), config: Arc::clone(&self.config) }
+    }
+}
+
+impl<S, D, St> fmt::Debug for WebhookService<S, D, St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookService").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What can be refused at the head of a request, cheapest first. Nothing is allocated.
+fn admit<St, B: http_body::Body>(
+    config: &Config<St>,
+    request: &Request<B>,
+) -> Result<Presented, RejectionReason> {
+    let headers = request.headers();
+    if request.method() != Method::POST {
+        return Err(RejectionReason::MethodNotAllowed);
+    }
+    if !is_identity(headers) {
+        return Err(RejectionReason::EncodedBody);
+    }
+    if config.json_only && !is_json(headers) {
+        return Err(RejectionReason::ContentType);
+    }
+    let limit = u64::try_from(config.body_limit).unwrap_or(u64::MAX);
+    let declared = content_length(headers).unwrap_or(0).max(request.body().size_hint().lower());
+    if declared > limit {
+        return Err(RejectionReason::BodyTooLarge);
+    }
+    config.provider.scheme().present(headers)
+}
+
+fn is_identity(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"application/json")
+        || essence.len() > 5 && essence[essence.len() - 5..].eq_ignore_ascii_case(b"+json")
+}
+
+/// The declared length, unless another framing overrides it.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// One request on its way.
+struct Pipeline<S, D, St> {
+    inner: Option<S>,
+    dispatch: D,
+    config: Arc<Config<St>>,
+    span: Span,
+    started: Instant,
+}
+
+/// A body whose signature holds.
+struct Authentic {
+    body: Received,
+    secret: usize,
+    signed_at: Option<u64>,
+    received_at: SystemTime,
+}
+
+/// What the inner service answered.
+type Answered<S, RB> = Result<Response<RB>, <S as Service<Request<Body>>>::Error>;
+
+impl<S, D, St, RB> Pipeline<S, D, St>
+where
+    S: Service<Request<Body>, Response = Response<RB>, Future: Send + 'static> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+    D: Dispatch,
+    St: DedupStore,
+    RB: Send + 'static,
+{
+    async fn receive<B>(
+        self,
+        request: Request<B>,
+        presented: Presented,
+    ) -> Result<Response<ResponseBody<RB>>, S::Error>
+    where
+        B: http_body::Body<Data: Send> + Send + 'static,
+    {
+        let Self { inner, dispatch, config, span, started } = self;
+        let ending = Ending { config: &config, span: &span, started };
+        let mut respond_by = Timer::at(deadline_after(started, config.core.timing.respond_by()));
+        let (mut parts, body) = request.into_parts();
+
+        let authentic = match verify(&config, &parts.headers, body, presented, &mut respond_by).await {
+            Ok(authentic) => authentic,
+            Err(reason) => return Ok(ending.reject(reason, None)),
+        };
+        if let Some(signature) = parts.headers.get_mut(config.provider.scheme().header()) {
+            signature.set_sensitive(true);
+        }
+
+        let event = match identify(&config, &authentic) {
+            Ok(Identified::Event(event)) => event,
+            Ok(Identified::Test) => return Ok(ending.accept(Accepted::TestEvent)),
+            Err(Unwanted::TooOld) => return Ok(ending.reject(RejectionReason::EventTooOld, None)),
+            Err(Unwanted::Unreadable(error)) => {
+                if config.core.dead_letter.is_none() {
+                    return Ok(ending.reject(RejectionReason::Unreadable, None));
+                }
+                let (circumstances, body) = circumstances(&config, authentic, parts.headers);
+                let delivery = Delivery::unreadable(circumstances, body.data);
+                let effect = |_| resolved(Effect::<Answered<S, RB>>::Handled(error.into_outcome()));
+                return ending.settle(delivery, effect, &mut respond_by).await;
+            }
+        };
+
+        if dispatch.takes(&event.event_type) {
+            let (circumstances, body) = circumstances(&config, authentic, parts.headers);
+            let delivery = Delivery::new(circumstances, event, body.data);
+            ending.identified(&delivery);
+            let mut dispatch = dispatch;
+            let prepared = before(pin!(prepare(&mut dispatch)), &mut respond_by).await;
+            if prepared != Some(true) {
+                return Ok(ending.reject(RejectionReason::DispatchRefused, None));
+            }
+            let effect = |delivery| dispatch_effect::<D, Answered<S, RB>>(dispatch, delivery);
+            return ending.settle(delivery, effect, &mut respond_by).await;
+        }
+
+        let Some(mut inner) = inner else {
+            let (circumstances, body) = circumstances(&config, authentic, parts.headers);
+            ending.identified(&Delivery::new(circumstances, event, body.data));
+            return Ok(ending.accept(Accepted::Unhandled));
+        };
+        let (circumstances, body) = circumstances(&config, authentic, parts.headers.clone());
+        let delivery = Delivery::new(circumstances, event, body.data.clone());
+        ending.identified(&delivery);
+        match before(pin!(ready(&mut inner)), &mut respond_by).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(error),
+            None => return Ok(ending.reject(RejectionReason::AtCapacity, None)),
+        }
+        let effect = |delivery| forward(inner, parts, body, delivery);
+        ending.settle(delivery, effect, &mut respond_by).await
+    }
+}
+
+/// Reads the body and verifies it: MAC first, then the timestamp.
+async fn verify<St, B: http_body::Body>(
+    config: &Config<St>,
+    headers: &HeaderMap,
+    body: B,
+    presented: Presented,
+    respond_by: &mut Timer,
+) -> Result<Authentic, RejectionReason> {
+    let Ok(_permit) = config.unverified.try_acquire() else {
+        return Err(RejectionReason::UnverifiedCapacity);
+    };
+    let scheme = config.provider.scheme();
+    let timestamp = presented.timestamp.as_ref();
+    let signed_text = timestamp.map_or(&[][..], |timestamp| &timestamp.text);
+    let mut macs = scheme.begin(&config.keyring, signed_text);
+    let body = body::read(body, config.body_limit, respond_by, |bytes| macs.update(bytes)).await?;
+    if content_length(headers).is_some_and(|declared| declared != body.data.len() as u64) {
+        return Err(RejectionReason::BodyIncomplete);
+    }
+    scheme.end(&mut macs, signed_text);
+    config.core.observer.verified(config.keyring.len(), body.data.len());
+    let secret = macs.matches(&presented.candidates).ok_or(RejectionReason::SignatureMismatch)?;
+    let received_at = config.clock.now();
+    let signed_at = timestamp.map(|timestamp| timestamp.seconds);
+    if let (Some(signed), Some(tolerance)) = (signed_at, scheme.tolerance()) {
+        let fresh = check_window(signed, received_at, tolerance);
+        config.core.observer.signed_timestamp(signed, received_at, fresh.is_ok());
+        fresh?;
+    }
+    Ok(Authentic { body, secret, signed_at, received_at })
+}
+
+enum Identified {
+    Event(Scanned),
+    Test,
+}
+
+enum Unwanted {
+    Unreadable(HandlerError),
+    TooOld,
+}
+
+/// Reads the envelope, and what the configuration asks of it.
+fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, Unwanted> {
+    let observer = &config.core.observer;
+    observer.envelope_scanned();
+    let unreadable = |problem: &dyn std::error::Error| {
+        observer.unreadable(problem);
+        Unwanted::Unreadable(HandlerError::unreadable(problem.to_string()))
+    };
+    let event = config.provider.envelope().scan(&authentic.body.data).map_err(|error| unreadable(&error))?;
+    if let Some(age) = config.max_event_age {
+        let created = event.created.ok_or_else(|| unreadable(&EnvelopeError::Missing("created")))?;
+        let latest = unix_seconds(authentic.received_at).saturating_sub(age.as_secs());
+        if created < latest {
+            return Err(Unwanted::TooOld);
+        }
+    }
+    if config.live_only {
+        let live = event.livemode.ok_or_else(|| unreadable(&EnvelopeError::Missing("livemode")))?;
+        if !live {
+            return Ok(Identified::Test);
+        }
+    }
+    Ok(Identified::Event(event))
+}
+
+fn circumstances<St>(
+    config: &Config<St>,
+    authentic: Authentic,
+    headers: HeaderMap,
+) -> (Circumstances, Received) {
+    let circumstances = Circumstances {
+        provider: Arc::clone(&config.provider_name),
+        scope: Arc::clone(&config.scope),
+        secret_label: Some(Arc::clone(config.keyring.label(authentic.secret))),
+        received_at: authentic.received_at,
+        signed_at: authentic.signed_at,
+        headers,
+    };
+    (circumstances, authentic.body)
+}
+
+/// Hands the request on, as it came, to an inner service that is ready.
+fn forward<S, RB>(
+    mut inner: S,
+    mut parts: Parts,
+    body: Received,
+    delivery: Delivery,
+) -> impl Future<Output = Effect<Answered<S, RB>>> + Send + use<S, RB>
+where
+    S: Service<Request<Body>, Response = Response<RB>, Future: Send + 'static>,
+{
+    parts.extensions.insert(delivery);
+    let answer = inner.call(Request::from_parts(parts, Body::new(body.data, body.trailers)));
+    async move {
+        let answer = answer.await;
+        let success = answer.as_ref().is_ok_and(|response| response.status().is_success());
+        Effect::Forwarded { answer, success }
+    }
+}
+
+/// How a request ends: one place for the answer, the log and the counters.
+struct Ending<'a, St> {
+    config: &'a Arc<Config<St>>,
+    span: &'a Span,
+    started: Instant,
+}
+
+impl<St> Ending<'_, St> {
+    fn accept<RB>(&self, accepted: Accepted) -> Response<ResponseBody<RB>> {
+        self.finish(Ok(accepted), self.config.answers.accept(accepted))
+    }
+
+    fn reject<RB>(
+        &self,
+        reason: RejectionReason,
+        retry_after: Option<Duration>,
+    ) -> Response<ResponseBody<RB>> {
+        let retry_after = retry_after.map(|wait| wait.min(self.config.core.timing.lease()));
+        self.finish(Err(reason), self.config.answers.reject(reason, retry_after))
+    }
+
+    fn finish<RB>(
+        &self,
+        verdict: Result<Accepted, RejectionReason>,
+        mut response: Response<RB>,
+    ) -> Response<RB> {
+        let Config { core, clock, reason_extensions, .. } = &**self.config;
+        core.observer.answered(self.span, verdict, self.started.elapsed(), &**clock);
+        if *reason_extensions {
+            annotate(&mut response, verdict);
+        }
+        response
+    }
+
+    fn identified(&self, delivery: &Delivery) {
+        self.span.identified(delivery);
+        let expected = self.config.expected_api_version.as_deref();
+        if let Some(expected) = expected.filter(|expected| delivery.api_version() != Some(expected)) {
+            self.config.core.observer.api_version_drift(delivery, expected);
+        }
+    }
+}
+
+impl<St: DedupStore> Ending<'_, St> {
+    /// Runs the claim until it is settled or the sender must have an answer. From here on nothing is cancelled.
+    async fn settle<F, RB, E>(
+        &self,
+        delivery: Delivery,
+        effect: impl FnOnce(Delivery) -> F + Send + 'static,
+        respond_by: &mut Timer,
+    ) -> Result<Response<ResponseBody<RB>>, E>
+    where
+        F: Future<Output = Effect<Result<Response<RB>, E>>> + Send + 'static,
+        RB: Send + 'static,
+        E: Send + 'static,
+    {
+        let core = &self.config.core;
+        let work = self.span.instrument(settle(Arc::clone(core), delivery, effect));
+        let settled = {
+            let work = pin!(Detachable::new(work, Arc::clone(&core.tasks), Arc::clone(&core.observer)));
+            before(work, respond_by).await
+        };
+        let Some(Settled { verdict, outcome, answer }) = settled else {
+            return Ok(self.reject(RejectionReason::RespondByPassed, None));
+        };
+        match (answer, verdict) {
+            (Some(answer), _) => Ok(self.finish(verdict, answer?.map(ResponseBody::inner))),
+            (None, Ok(accepted)) => Ok(self.accept(accepted)),
+            (None, Err(reason)) => {
+                let retry_after = match outcome {
+                    Outcome::Busy { retry_after } => Some(retry_after),
+                    _ => None,
+                };
+                Ok(self.reject(reason, retry_after))
+            }
+        }
+    }
+}
+
+/// The inner service of a layer that stands alone. There is none, and no value of this type.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Unmounted {}
+
+impl Service<Request<Body>> for Unmounted {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        match *self {}
+    }
+
+    fn call(&mut self, _request: Request<Body>) -> Self::Future {
+        match *self {}
+    }
+}

@@ -1,0 +1,270 @@
+//! Signing secrets: checked when built, redacted when printed, wiped when dropped.
+
+use std::env::{self, VarError};
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::error::ConfigError;
+
+/// A secret under 128 bits can be guessed offline from one captured request.
+pub(crate) const MIN_SECRET_BYTES: usize = 16;
+
+/// Prefixes that providers put before a secret to make it recognisable. A secret that is nothing else is
+/// empty.
+const KNOWN_PREFIXES: [&str; 1] = ["whsec_"];
+
+/// A signing secret as the provider shows it.
+///
+/// Its text never appears in `Debug` output and is wiped from memory when dropped. The layer keeps only the
+/// keyed hash state that is computed from it.
+///
+/// ```
+/// use tower_webhook::{ConfigError, Secret};
+///
+/// let secret = Secret::new("whsec_5f2a9c61d0e84b7733aa")?;
+/// assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+///
+/// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
+/// assert_eq!(Secret::new("line from a file...\n").unwrap_err(), ConfigError::WhitespaceInSecret);
+/// assert_eq!(Secret::new("hunter2").unwrap_err(), ConfigError::ShortSecret { length: 7 });
+/// # Ok::<(), ConfigError>(())
+/// ```
+pub struct Secret {
+    text: Zeroizing<String>,
+}
+
+impl Secret {
+    /// A secret of at least 16 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::EmptySecret`] where there is nothing but a prefix such as `whsec_`,
+    /// [`ConfigError::WhitespaceInSecret`] where white space stands at either end (it would become part of
+    /// the key, and every delivery would be refused), [`ConfigError::ShortSecret`] under 16 bytes without
+    /// the prefix.
+    pub fn new(text: impl Into<String>) -> Result<Self, ConfigError> {
+        let secret = Self::weak(text)?;
+        let length = without_known_prefix(&secret.text).len();
+        if length < MIN_SECRET_BYTES {
+            return Err(ConfigError::ShortSecret { length });
+        }
+        Ok(secret)
+    }
+
+    /// A secret of any length but zero, for the provider that hands out short ones and for published test
+    /// vectors. A secret under 16 bytes can be guessed from one captured request.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), without [`ConfigError::ShortSecret`].
+    ///
+    /// ```
+    /// use tower_webhook::Secret;
+    ///
+    /// assert!(Secret::weak("hunter2").is_ok());
+    /// assert!(Secret::weak("whsec_").is_err());
+    /// ```
+    pub fn weak(text: impl Into<String>) -> Result<Self, ConfigError> {
+        let text = Zeroizing::new(text.into());
+        if without_known_prefix(text.trim()).is_empty() {
+            return Err(ConfigError::EmptySecret);
+        }
+        if text.trim().len() != text.len() {
+            return Err(ConfigError::WhitespaceInSecret);
+        }
+        Ok(Self { text })
+    }
+
+    /// The bytes of the MAC key: the text as UTF-8.
+    pub(crate) fn key(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+fn without_known_prefix(text: &str) -> &str {
+    KNOWN_PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text)
+}
+
+/// One or more signing secrets with labels: any of them verifies.
+///
+/// To rotate, accept the new secret beside the old one, switch at the provider, and take the old one out
+/// when its label has been quiet. The label that matched is on the
+/// [`Delivery`](crate::Delivery::secret_label) and in the logs.
+///
+/// ```
+/// use tower_webhook::{Secret, Secrets};
+///
+/// let secrets = Secrets::new(Secret::new("new-secret-9c61d0e84b77")?)
+///     .with_secret("2025", Secret::new("old-secret-5f2a33aa01cd")?)?;
+/// assert_eq!(secrets.labels().collect::<Vec<_>>(), ["current", "2025"]);
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Secrets {
+    entries: Vec<(String, Secret)>,
+}
+
+impl Secrets {
+    /// One secret, labelled `current`.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self { entries: vec![("current".to_owned(), secret)] }
+    }
+
+    /// Secrets with labels of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoSecrets`] for none, [`ConfigError::DuplicateSecretLabel`] for a label that stands
+    /// there twice.
+    pub fn labelled(secrets: impl IntoIterator<Item = (String, Secret)>) -> Result<Self, ConfigError> {
+        let mut all = Self { entries: Vec::new() };
+        for (label, secret) in secrets {
+            all = all.with_secret(label, secret)?;
+        }
+        if all.entries.is_empty() {
+            return Err(ConfigError::NoSecrets);
+        }
+        Ok(all)
+    }
+
+    /// Reads the secret from the environment variable `name`, labelled `current`, and where it is set a
+    /// second one from `{name}_PREVIOUS`, labelled `previous`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::MissingVariable`] where `name` is not set, and what [`Secret::new`] says of either
+    /// value: a variable that is set but empty is a mistake, not an absence.
+    ///
+    /// ```no_run
+    /// use tower_webhook::Secrets;
+    ///
+    /// // CASPAY_WEBHOOK_SECRET, and during a rotation CASPAY_WEBHOOK_SECRET_PREVIOUS
+    /// let secrets = Secrets::from_env("CASPAY_WEBHOOK_SECRET")?;
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    pub fn from_env(name: &str) -> Result<Self, ConfigError> {
+        Self::from_lookup(name, |variable| env::var(variable))
+    }
+
+    fn from_lookup(
+        name: &str,
+        lookup: impl Fn(&str) -> Result<String, VarError>,
+    ) -> Result<Self, ConfigError> {
+        let read = |variable: &str| match lookup(variable) {
+            Ok(text) => Secret::new(text).map(Some),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(ConfigError::VariableNotUtf8 { name: variable.to_owned() }),
+        };
+        let current = read(name)?.ok_or_else(|| ConfigError::MissingVariable { name: name.to_owned() })?;
+        let secrets = Self::new(current);
+        match read(&format!("{name}_PREVIOUS"))? {
+            Some(previous) => secrets.with_secret("previous", previous),
+            None => Ok(secrets),
+        }
+    }
+
+    /// Accepts one more secret. Each costs one MAC a delivery, in the same pass over the body.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::DuplicateSecretLabel`] where the label is taken.
+    pub fn with_secret(mut self, label: impl Into<String>, secret: Secret) -> Result<Self, ConfigError> {
+        let label = label.into();
+        if self.entries.iter().any(|(taken, _)| *taken == label) {
+            return Err(ConfigError::DuplicateSecretLabel { label });
+        }
+        self.entries.push((label, secret));
+        Ok(self)
+    }
+
+    /// The labels, in the order in which they were added.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(label, _)| label.as_str())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.entries.iter().map(|(label, secret)| (label.as_str(), secret))
+    }
+}
+
+impl From<Secret> for Secrets {
+    fn from(secret: Secret) -> Self {
+        Self::new(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "a-good-signing-secret";
+
+    fn lookup<'a>(variables: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Result<String, VarError> + 'a {
+        move |name| {
+            variables
+                .iter()
+                .find(|(variable, _)| *variable == name)
+                .map(|(_, value)| (*value).to_owned())
+                .ok_or(VarError::NotPresent)
+        }
+    }
+
+    #[test]
+    fn length_is_counted_without_the_known_prefix() {
+        assert!(Secret::new("0123456789abcdef").is_ok());
+        assert!(Secret::new("whsec_0123456789abcdef").is_ok());
+        assert_eq!(Secret::new("0123456789abcde").unwrap_err(), ConfigError::ShortSecret { length: 15 });
+        assert_eq!(
+            Secret::new("whsec_0123456789abcde").unwrap_err(),
+            ConfigError::ShortSecret { length: 15 }
+        );
+    }
+
+    #[test]
+    fn the_key_is_the_whole_text() {
+        assert_eq!(Secret::new("whsec_0123456789abcdef").unwrap().key(), b"whsec_0123456789abcdef");
+    }
+
+    #[test]
+    fn the_environment_gives_current_and_previous() {
+        let secrets = Secrets::from_lookup("X", lookup(&[("X", GOOD)])).unwrap();
+        assert_eq!(secrets.labels().collect::<Vec<_>>(), ["current"]);
+
+        let both = [("X", GOOD), ("X_PREVIOUS", "another-signing-secret")];
+        let secrets = Secrets::from_lookup("X", lookup(&both)).unwrap();
+        assert_eq!(secrets.labels().collect::<Vec<_>>(), ["current", "previous"]);
+        assert_eq!(secrets.iter().last().unwrap().1.key(), b"another-signing-secret");
+    }
+
+    #[test]
+    fn a_variable_that_is_set_but_bad_is_an_error() {
+        let error = |variables: &[(&str, &str)]| Secrets::from_lookup("X", lookup(variables)).unwrap_err();
+        assert_eq!(error(&[]), ConfigError::MissingVariable { name: "X".to_owned() });
+        assert_eq!(error(&[("X_PREVIOUS", GOOD)]), ConfigError::MissingVariable { name: "X".to_owned() });
+        assert_eq!(error(&[("X", "")]), ConfigError::EmptySecret);
+        assert_eq!(error(&[("X", GOOD), ("X_PREVIOUS", "")]), ConfigError::EmptySecret);
+        let not_utf8 = |_: &str| Err(VarError::NotUnicode("x".into()));
+        assert_eq!(
+            Secrets::from_lookup("X", not_utf8).unwrap_err(),
+            ConfigError::VariableNotUtf8 { name: "X".to_owned() }
+        );
+    }
+
+    #[test]
+    fn a_label_stands_for_one_secret() {
+        let secrets = Secrets::new(Secret::new(GOOD).unwrap());
+        assert_eq!(
+            secrets.with_secret("current", Secret::new(GOOD).unwrap()).unwrap_err(),
+            ConfigError::DuplicateSecretLabel { label: "current".to_owned() }
+        );
+        assert_eq!(Secrets::labelled([]).unwrap_err(), ConfigError::NoSecrets);
+    }
+}

@@ -1,0 +1,147 @@
+//! Requests as a provider would send them.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request};
+
+use crate::body::Body;
+use crate::clock::unix_seconds;
+use crate::delivery::{Circumstances, Delivery};
+use crate::dispatch::HandlerError;
+use crate::provider::Provider;
+use crate::signature::Secret;
+use crate::signature::mac::Keyring;
+
+/// A request to be signed as `provider` signs, with one thing after another changed where a test needs it.
+///
+/// ```
+/// use tower_webhook::testing::SignedRequest;
+/// use tower_webhook::{Secret, casapay};
+///
+/// let secret = Secret::new("whsec_0123456789abcdef")?;
+/// let request = SignedRequest::new(&casapay::provider(), &secret, r#"{"id":"evt_1"}"#)
+///     .at_unix(1_700_000_000)
+///     .build();
+/// assert!(request.headers()["x-casapay-signature"].to_str().unwrap().starts_with("t=1700000000,v1="));
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct SignedRequest<'a> {
+    provider: &'a Provider,
+    secret: &'a Secret,
+    body: Bytes,
+    timestamp: Option<String>,
+    uri: String,
+    headers: HeaderMap,
+}
+
+impl<'a> SignedRequest<'a> {
+    /// A POST of `body` to `/`, signed with `secret` at the time of [`build`](Self::build).
+    pub fn new(provider: &'a Provider, secret: &'a Secret, body: impl Into<Bytes>) -> Self {
+        Self {
+            provider,
+            secret,
+            body: body.into(),
+            timestamp: None,
+            uri: "/".to_owned(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Signs at another time, in Unix seconds. Without effect where the scheme signs no timestamp.
+    pub fn at_unix(self, seconds: u64) -> Self {
+        self.with_timestamp_text(seconds.to_string())
+    }
+
+    /// Signs this very text as the timestamp, well-formed or not.
+    pub fn with_timestamp_text(mut self, text: impl Into<String>) -> Self {
+        self.timestamp = Some(text.into());
+        self
+    }
+
+    /// Sends to another URI.
+    pub fn with_uri(mut self, uri: impl Into<String>) -> Self {
+        self.uri = uri.into();
+        self
+    }
+
+    /// Adds a header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The value of the signature header.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let timestamp = self.timestamp.clone().unwrap_or_else(|| unix_seconds(SystemTime::now()).to_string());
+        let scheme = self.provider.scheme();
+        let keyring = Keyring::of_one(self.secret);
+        let mut macs = scheme.begin(&keyring, timestamp.as_bytes());
+        macs.update(&self.body);
+        scheme.end(&mut macs, timestamp.as_bytes());
+        scheme.header_value(&timestamp, &macs.sign())
+    }
+
+    /// Signs.
+    ///
+    /// # Panics
+    ///
+    /// Where the URI, or a timestamp given as text, cannot stand in a request.
+    pub fn build(self) -> Request<Body> {
+        let signature = self.signature();
+        let mut request = Request::post(&self.uri)
+            .header(CONTENT_TYPE, "application/json")
+            .header(self.provider.signature_header(), signature)
+            .body(Body::new(self.body, None))
+            .unwrap_or_else(|error| panic!("not a request: {error}"));
+        request.headers_mut().extend(self.headers);
+        request
+    }
+}
+
+/// A request that `provider` would send now: short for [`SignedRequest`].
+///
+/// ```
+/// use tower::ServiceExt as _;
+/// use tower_webhook::{EventRouter, Secret, WebhookLayer, caspay, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = Secret::new("a-signing-secret")?;
+/// let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+/// let request = testing::sign(&caspay::provider(), &secret, body);
+///
+/// let service = WebhookLayer::new(caspay::provider(), secret)?
+///     .with_dispatch(EventRouter::new().on_type("payment.*", async |_: serde_json::Value| ()))
+///     .into_service();
+/// assert_eq!(service.oneshot(request).await?.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+pub fn sign(provider: &Provider, secret: &Secret, body: impl Into<Bytes>) -> Request<Body> {
+    SignedRequest::new(provider, secret, body).build()
+}
+
+/// A delivery of `body`, for testing handlers: its envelope is read, no signature is checked.
+///
+/// # Errors
+///
+/// Where the envelope cannot be read.
+pub fn delivery(provider: &Provider, body: impl Into<Bytes>) -> Result<Delivery, HandlerError> {
+    let body = body.into();
+    let event =
+        provider.envelope().scan(&body).map_err(|error| HandlerError::unreadable(error.to_string()))?;
+    let circumstances = Circumstances {
+        provider: provider.name().into(),
+        scope: provider.name().into(),
+        secret_label: None,
+        received_at: SystemTime::now(),
+        signed_at: None,
+        headers: HeaderMap::new(),
+    };
+    Ok(Delivery::new(circumstances, event, body))
+}
