@@ -73,7 +73,6 @@ pub(crate) struct Config<St> {
     pub(crate) unverified: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) answers: Answers,
-    pub(crate) live_only: bool,
     pub(crate) json_only: bool,
     pub(crate) expected_api_version: Option<String>,
     pub(crate) max_event_age: Option<Duration>,
@@ -120,6 +119,7 @@ impl WebhookLayer {
             store: Arc::new(LruStore::new(DEFAULT_LRU_CAPACITY)),
             timing,
             on_store_failure,
+            live_only: false,
             dead_letter: None,
             in_flight: Arc::new(Semaphore::new(DEFAULT_MAX_IN_FLIGHT)),
             tasks: Tasks::new(),
@@ -136,7 +136,6 @@ impl WebhookLayer {
             unverified: Arc::new(Semaphore::new(DEFAULT_MAX_UNVERIFIED)),
             clock: Arc::new(SystemClock),
             answers: Answers::default(),
-            live_only: false,
             json_only: false,
             max_event_age: None,
             reason_extensions: true,
@@ -156,10 +155,11 @@ impl<D, St> WebhookLayer<D, St> {
     /// Remembers events in `store`. Default: an [`LruStore`] of 100,000 events, which protects one instance and
     /// forgets when it restarts.
     pub fn with_store<T: DedupStore>(self, store: T) -> WebhookLayer<D, T> {
-        let Core { timing, on_store_failure, dead_letter, in_flight, tasks, observer, .. } =
+        let Core { timing, on_store_failure, live_only, dead_letter, in_flight, tasks, observer, .. } =
             (*self.config.core).clone();
         let store = Arc::new(store);
-        let core = Core { store, timing, on_store_failure, dead_letter, in_flight, tasks, observer };
+        let core =
+            Core { store, timing, on_store_failure, live_only, dead_letter, in_flight, tasks, observer };
         let config = Config {
             core: Arc::new(core),
             provider: self.config.provider,
@@ -170,7 +170,6 @@ impl<D, St> WebhookLayer<D, St> {
             unverified: self.config.unverified,
             clock: self.config.clock,
             answers: self.config.answers,
-            live_only: self.config.live_only,
             json_only: self.config.json_only,
             expected_api_version: self.config.expected_api_version,
             max_event_age: self.config.max_event_age,
@@ -317,7 +316,7 @@ impl<D, St> WebhookLayer<D, St> {
     /// [`ConfigError::InvalidPath`] where the provider's envelope has no `livemode`.
     pub fn require_live_mode(mut self) -> Result<Self, ConfigError> {
         needs(self.config.provider.envelope().has_livemode(), "livemode")?;
-        self.config.live_only = true;
+        self.core_mut().live_only = true;
         Ok(self)
     }
 

@@ -295,7 +295,7 @@ fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified
             return Err(Unwanted::TooOld);
         }
     }
-    if config.live_only {
+    if config.core.live_only {
         let live = event.livemode.ok_or_else(|| unreadable(&EnvelopeError::Missing("livemode")))?;
         if !live {
             return Ok(Identified::Test);

@@ -49,12 +49,14 @@ impl<D, St> Processor<D, St> {
 
 impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// Processes one delivery. An outcome that [`is_settled`](Outcome::is_settled) needs no further attempt;
-    /// every other one does.
+    /// every other one does. A test event is `Unhandled` where the layer
+    /// [requires live mode](crate::WebhookLayer::require_live_mode).
     ///
     /// Cancel-safe in the sense that matters: dropped once the event is claimed, the rest moves into a task of
     /// its own.
     pub async fn process(&self, delivery: Delivery) -> Outcome {
-        if !self.dispatch.takes(delivery.event_type()) {
+        let unwanted = self.core.live_only && delivery.livemode() != Some(true);
+        if unwanted || !self.dispatch.takes(delivery.event_type()) {
             return Outcome::Unhandled;
         }
         let mut dispatch = self.dispatch.clone();

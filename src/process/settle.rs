@@ -27,6 +27,8 @@ pub(crate) struct Core<St> {
     pub(crate) store: Arc<St>,
     pub(crate) timing: Timing,
     pub(crate) on_store_failure: OnStoreFailure,
+    /// Whether test events are kept from the handlers.
+    pub(crate) live_only: bool,
     pub(crate) dead_letter: Option<DeadLetterHook>,
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) tasks: Arc<Tasks>,
@@ -39,6 +41,7 @@ impl<St> Clone for Core<St> {
             store: Arc::clone(&self.store),
             timing: self.timing.clone(),
             on_store_failure: self.on_store_failure,
+            live_only: self.live_only,
             dead_letter: self.dead_letter.clone(),
             in_flight: Arc::clone(&self.in_flight),
             tasks: Arc::clone(&self.tasks),

@@ -2,4 +2,19 @@
 
 mod support;
 
+mod axum_extractors;
+mod body;
+mod conformance;
+mod disconnects;
+mod envelope;
+mod faults;
+mod framing;
+mod middleware;
+mod observability;
 mod pipeline;
+mod responses;
+mod secrets;
+mod signature_header;
+mod timestamps;
+mod ui;
+mod vectors;
