@@ -18,8 +18,7 @@ use crate::process::{Core, DeadLetter, DeadLetterHook, OnStoreFailure, Processor
 use crate::provider::{Provider, Retries, check_name};
 use crate::response::Answers;
 use crate::service::{Unmounted, WebhookService};
-use crate::signature::Secrets;
-use crate::signature::mac::Keyring;
+use crate::signature::{Secrets, Verifier};
 use crate::timing::Timing;
 
 /// One mebibyte: more than any documented event, little enough that a thousand strangers cannot fill a machine.
@@ -68,7 +67,7 @@ pub(crate) struct Config<St> {
     pub(crate) provider: Arc<Provider>,
     pub(crate) provider_name: Arc<str>,
     pub(crate) scope: Arc<str>,
-    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) verifier: Verifier,
     pub(crate) body_limit: usize,
     pub(crate) unverified: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -87,7 +86,7 @@ impl<St> Clone for Config<St> {
             provider: Arc::clone(&self.provider),
             provider_name: Arc::clone(&self.provider_name),
             scope: Arc::clone(&self.scope),
-            keyring: Arc::clone(&self.keyring),
+            verifier: self.verifier.clone(),
             unverified: Arc::clone(&self.unverified),
             clock: Arc::clone(&self.clock),
             answers: self.answers.clone(),
@@ -107,7 +106,6 @@ impl WebhookLayer {
     /// A [`ConfigError`] where the defaults do not fit the provider, such as a retry horizon that is no
     /// duration.
     pub fn new(provider: Provider, secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
-        let secrets = secrets.into();
         let timing = Timing::for_provider(&provider);
         timing.check(&provider)?;
         let name: Arc<str> = provider.name().into();
@@ -127,12 +125,12 @@ impl WebhookLayer {
         };
         let config = Config {
             core: Arc::new(core),
+            verifier: provider.verifier(secrets),
             body_limit: provider.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
             expected_api_version: provider.api_version().map(str::to_owned),
             provider: Arc::new(provider),
             provider_name: Arc::clone(&name),
             scope: name,
-            keyring: Arc::new(Keyring::new(&secrets)),
             unverified: Arc::new(Semaphore::new(DEFAULT_MAX_UNVERIFIED)),
             clock: Arc::new(SystemClock),
             answers: Answers::default(),
@@ -165,7 +163,7 @@ impl<D, St> WebhookLayer<D, St> {
             provider: self.config.provider,
             provider_name: self.config.provider_name,
             scope: self.config.scope,
-            keyring: self.config.keyring,
+            verifier: self.config.verifier,
             body_limit: self.config.body_limit,
             unverified: self.config.unverified,
             clock: self.config.clock,
@@ -554,7 +552,7 @@ impl<St> fmt::Debug for Config<St> {
         f.debug_struct("WebhookLayer")
             .field("provider", &self.provider)
             .field("scope", &self.scope)
-            .field("secrets", &self.keyring)
+            .field("verifier", &self.verifier)
             .field("timing", &self.core.timing)
             .field("body_limit", &self.body_limit)
             .finish_non_exhaustive()

@@ -41,5 +41,5 @@ pub use self::process::{DeadLetter, Drained, OnStoreFailure, Processor, Shutdown
 pub use self::provider::{Provider, ProviderBuilder, Retries, casapay, caspay};
 pub use self::response::{Accepted, Answer, Answers, ResponseBody};
 pub use self::service::{Unmounted, WebhookService};
-pub use self::signature::{Encoding, Part, Secret, Secrets, SignatureScheme};
+pub use self::signature::{Encoding, Part, Proof, Secret, Secrets, SignatureScheme, Verifier};
 pub use self::timing::Timing;

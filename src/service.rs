@@ -26,8 +26,8 @@ use crate::layer::Config;
 use crate::observe::Span;
 use crate::process::{Detachable, Effect, Settled, dispatch_effect, prepare, ready, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
+use crate::signature::Proof;
 use crate::signature::header::Presented;
-use crate::signature::timestamp::check_window;
 use crate::timer::{Timer, before, deadline_after};
 
 /// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`.
@@ -117,7 +117,7 @@ fn admit<St, B: http_body::Body>(
     if declared > limit {
         return Err(RejectionReason::BodyTooLarge);
     }
-    config.provider.scheme().present(headers)
+    config.verifier.present(headers)
 }
 
 fn is_identity(headers: &HeaderMap) -> bool {
@@ -154,8 +154,7 @@ struct Pipeline<S, D, St> {
 /// A body whose signature holds.
 struct Authentic {
     body: Received,
-    secret: usize,
-    signed_at: Option<u64>,
+    proof: Proof,
     received_at: SystemTime,
 }
 
@@ -187,7 +186,7 @@ where
             Ok(authentic) => authentic,
             Err(reason) => return Ok(ending.reject(reason, None)),
         };
-        if let Some(signature) = parts.headers.get_mut(config.provider.scheme().header()) {
+        if let Some(signature) = parts.headers.get_mut(config.provider.signature_header()) {
             signature.set_sensitive(true);
         }
 
@@ -248,25 +247,20 @@ async fn verify<St, B: http_body::Body>(
     let Ok(_permit) = config.unverified.try_acquire() else {
         return Err(RejectionReason::UnverifiedCapacity);
     };
-    let scheme = config.provider.scheme();
-    let timestamp = presented.timestamp.as_ref();
-    let signed_text = timestamp.map_or(&[][..], |timestamp| &timestamp.text);
-    let mut macs = scheme.begin(&config.keyring, signed_text);
-    let body = body::read(body, config.body_limit, respond_by, |bytes| macs.update(bytes)).await?;
+    let mut verification = config.verifier.begin(presented);
+    let signed_at = verification.presented_at();
+    let body = body::read(body, config.body_limit, respond_by, |bytes| verification.update(bytes)).await?;
     if content_length(headers).is_some_and(|declared| declared != body.data.len() as u64) {
         return Err(RejectionReason::BodyIncomplete);
     }
-    scheme.end(&mut macs, signed_text);
-    config.core.observer.verified(config.keyring.len(), body.data.len());
-    let secret = macs.matches(&presented.candidates).ok_or(RejectionReason::SignatureMismatch)?;
+    let observer = &config.core.observer;
+    observer.verified(config.verifier.secrets(), body.data.len());
     let received_at = config.clock.now();
-    let signed_at = timestamp.map(|timestamp| timestamp.seconds);
-    if let (Some(signed), Some(tolerance)) = (signed_at, scheme.tolerance()) {
-        let fresh = check_window(signed, received_at, tolerance);
-        config.core.observer.signed_timestamp(signed, received_at, fresh.is_ok());
-        fresh?;
+    let proof = verification.finish(received_at);
+    if let Some(signed_at) = signed_at.filter(|_| !matches!(proof, Err(RejectionReason::SignatureMismatch))) {
+        observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
-    Ok(Authentic { body, secret, signed_at, received_at })
+    Ok(Authentic { body, proof: proof?, received_at })
 }
 
 enum Identified {
@@ -309,12 +303,13 @@ fn circumstances<St>(
     authentic: Authentic,
     headers: HeaderMap,
 ) -> (Circumstances, Received) {
+    let (secret_label, signed_at) = authentic.proof.into_parts();
     let circumstances = Circumstances {
         provider: Arc::clone(&config.provider_name),
         scope: Arc::clone(&config.scope),
-        secret_label: Some(Arc::clone(config.keyring.label(authentic.secret))),
+        secret_label: Some(secret_label),
         received_at: authentic.received_at,
-        signed_at: authentic.signed_at,
+        signed_at,
         headers,
     };
     (circumstances, authentic.body)

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::envelope::{Envelope, ResolvedEnvelope};
 use crate::error::ConfigError;
-use crate::signature::{ResolvedScheme, SignatureScheme};
+use crate::signature::{ResolvedScheme, Secrets, SignatureScheme, Verifier};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -146,6 +146,12 @@ impl Provider {
         self.scheme.header()
     }
 
+    /// Verifies this provider's signatures without a layer.
+    pub fn verifier(&self, secrets: impl Into<Secrets>) -> Verifier {
+        Verifier::new(self.scheme.clone(), &secrets.into())
+    }
+
+    #[cfg(feature = "testing")]
     pub(crate) fn scheme(&self) -> &ResolvedScheme {
         &self.scheme
     }

@@ -33,6 +33,13 @@ pub(crate) struct Presented {
     pub(crate) timestamp: Option<SignedTimestamp>,
 }
 
+impl Presented {
+    /// The timestamp as it is signed; empty where there is none.
+    pub(crate) fn timestamp_text(&self) -> &[u8] {
+        self.timestamp.as_ref().map_or(&[], |timestamp| &timestamp.text)
+    }
+}
+
 /// A timestamp as number and as text: the text is what was signed.
 #[derive(Debug)]
 pub(crate) struct SignedTimestamp {

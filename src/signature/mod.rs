@@ -7,8 +7,10 @@ pub(crate) mod header;
 pub(crate) mod mac;
 mod scheme;
 pub(crate) mod secret;
-pub(crate) mod timestamp;
+mod timestamp;
+mod verifier;
 
 pub(crate) use self::scheme::ResolvedScheme;
 pub use self::scheme::{Encoding, Part, SignatureScheme};
 pub use self::secret::{Secret, Secrets};
+pub use self::verifier::{Proof, Verifier};

@@ -1,0 +1,140 @@
+//! A scheme and its secrets together: the verification of one request, streamed or at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+
+use super::header::Presented;
+use super::mac::{Keyring, Macs};
+use super::scheme::ResolvedScheme;
+use super::secret::Secrets;
+use super::timestamp::check_window;
+use crate::error::{Rejection, RejectionReason};
+
+/// Verifies signatures alone, without a layer: for a function that is handed headers and a body, or a tool that
+/// looks into a captured request. From [`Provider::verifier`](crate::Provider::verifier).
+///
+/// Cheap to clone. It keeps keyed hash states, not the secrets.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_webhook::{RejectionReason, Secret, caspay, testing};
+///
+/// let secret = || Secret::new("a-signing-secret");
+/// let verifier = caspay::provider().verifier(secret()?);
+///
+/// let request = testing::sign(&caspay::provider(), &secret()?, "{}");
+/// let proof = verifier.verify(request.headers(), b"{}", SystemTime::now()).unwrap();
+/// assert_eq!(proof.secret_label(), "current");
+///
+/// let forged = verifier.verify(request.headers(), b"{ }", SystemTime::now()).unwrap_err();
+/// assert_eq!(forged.reason(), RejectionReason::SignatureMismatch);
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Verifier {
+    scheme: Arc<ResolvedScheme>,
+    keyring: Arc<Keyring>,
+}
+
+impl Verifier {
+    pub(crate) fn new(scheme: ResolvedScheme, secrets: &Secrets) -> Self {
+        Self { scheme: Arc::new(scheme), keyring: Arc::new(Keyring::new(secrets)) }
+    }
+
+    /// Verifies the exact bytes of a body against the headers that came with it, at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] with the reason; it must not be told to the sender.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Result<Proof, Rejection> {
+        let verify = || {
+            let mut verification = self.begin(self.present(headers)?);
+            verification.update(body);
+            verification.finish(now)
+        };
+        verify().map_err(Rejection::new)
+    }
+
+    /// Reads the signature header: all that can be known before the body.
+    pub(crate) fn present(&self, headers: &HeaderMap) -> Result<Presented, RejectionReason> {
+        self.scheme.present(headers)
+    }
+
+    /// Starts a MAC for every secret.
+    pub(crate) fn begin(&self, presented: Presented) -> Verification<'_> {
+        let macs = self.scheme.begin(&self.keyring, presented.timestamp_text());
+        Verification { verifier: self, presented, macs }
+    }
+
+    /// How many MACs a verification computes.
+    pub(crate) fn secrets(&self) -> usize {
+        self.keyring.len()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("header", self.scheme.header())
+            .field("secrets", &self.keyring)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A verification whose body is still arriving.
+pub(crate) struct Verification<'v> {
+    verifier: &'v Verifier,
+    presented: Presented,
+    macs: Macs,
+}
+
+impl Verification<'_> {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.macs.update(bytes);
+    }
+
+    /// The timestamp that was presented; authentic once [`finish`](Self::finish) has not said otherwise.
+    pub(crate) fn presented_at(&self) -> Option<u64> {
+        self.presented.timestamp.as_ref().map(|timestamp| timestamp.seconds)
+    }
+
+    /// The MAC first, then the timestamp: stale but authentic is a reason of its own.
+    pub(crate) fn finish(self, now: SystemTime) -> Result<Proof, RejectionReason> {
+        let Self { verifier: Verifier { scheme, keyring }, presented, mut macs } = self;
+        scheme.end(&mut macs, presented.timestamp_text());
+        let secret = macs.matches(&presented.candidates).ok_or(RejectionReason::SignatureMismatch)?;
+        let signed_at = presented.timestamp.map(|timestamp| timestamp.seconds);
+        if let (Some(signed), Some(tolerance)) = (signed_at, scheme.tolerance()) {
+            check_window(signed, now, tolerance)?;
+        }
+        Ok(Proof { secret_label: Arc::clone(keyring.label(secret)), signed_at })
+    }
+}
+
+/// That a body is authentic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    secret_label: Arc<str>,
+    signed_at: Option<u64>,
+}
+
+impl Proof {
+    /// The label of the secret that matched.
+    #[must_use]
+    pub fn secret_label(&self) -> &str {
+        &self.secret_label
+    }
+
+    /// The timestamp that was signed, in Unix seconds, where the scheme signs one.
+    #[must_use]
+    pub fn signed_at(&self) -> Option<u64> {
+        self.signed_at
+    }
+
+    pub(crate) fn into_parts(self) -> (Arc<str>, Option<u64>) {
+        (self.secret_label, self.signed_at)
+    }
+}
