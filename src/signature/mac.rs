@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use smallvec::SmallVec;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use super::secret::Secrets;
 
@@ -38,6 +38,7 @@ impl Keyring {
         &self.keys[index].0
     }
 
+    #[inline]
     pub(crate) fn begin(&self) -> Macs {
         Macs { states: self.keys.iter().map(|(_, key)| key.clone()).collect() }
     }
@@ -60,6 +61,7 @@ pub(crate) struct Macs {
 }
 
 impl Macs {
+    #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         for state in &mut self.states {
             state.update(bytes);
@@ -69,13 +71,14 @@ impl Macs {
     /// The index of the secret under which some candidate is right.
     ///
     /// Every candidate is compared with every MAC, all bytes of it, whatever matched before.
-    pub(crate) fn matches(self, candidates: &[[u8; MAC_BYTES]]) -> Option<usize> {
+    #[inline]
+    pub(crate) fn matches(&mut self, candidates: &[[u8; MAC_BYTES]]) -> Option<usize> {
         let mut matched = None;
-        for (index, state) in self.states.into_iter().enumerate() {
-            let mac = state.finalize().into_bytes();
-            let mut right = subtle::Choice::from(0);
+        for (index, state) in self.states.drain(..).enumerate() {
+            let mac = state.finalize().into_bytes().into();
+            let mut right = Choice::from(0);
             for candidate in candidates {
-                right |= mac.as_slice().ct_eq(candidate);
+                right |= equal(&mac, candidate);
             }
             if bool::from(right) && matched.is_none() {
                 matched = Some(index);
@@ -89,6 +92,14 @@ impl Macs {
     pub(crate) fn sign(self) -> Vec<u8> {
         self.states.into_iter().next().map(|state| state.finalize().into_bytes().to_vec()).unwrap_or_default()
     }
+}
+
+/// Compares all bytes in constant time, eight at once: byte by byte it would cost a tenth of a small MAC.
+fn equal(left: &[u8; MAC_BYTES], right: &[u8; MAC_BYTES]) -> Choice {
+    let words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+    words.fold(Choice::from(1), |equal, (left, right)| {
+        equal & u64::from_ne_bytes(*left).ct_eq(&u64::from_ne_bytes(*right))
+    })
 }
 
 impl fmt::Debug for Macs {

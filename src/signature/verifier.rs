@@ -59,14 +59,17 @@ impl Verifier {
     }
 
     /// Reads the signature header: all that can be known before the body.
+    #[inline]
     pub(crate) fn present(&self, headers: &HeaderMap) -> Result<Presented, RejectionReason> {
         self.scheme.present(headers)
     }
 
     /// Starts a MAC for every secret.
+    #[inline]
     pub(crate) fn begin(&self, presented: Presented) -> Verification<'_> {
-        let macs = self.scheme.begin(&self.keyring, presented.timestamp_text());
-        Verification { verifier: self, presented, macs }
+        let mut verification = Verification { verifier: self, presented, macs: self.keyring.begin() };
+        self.scheme.feed_before_body(&mut verification.macs, verification.presented.timestamp_text());
+        verification
     }
 
     /// How many MACs a verification computes.
@@ -92,6 +95,7 @@ pub(crate) struct Verification<'v> {
 }
 
 impl Verification<'_> {
+    #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.macs.update(bytes);
     }
@@ -102,11 +106,12 @@ impl Verification<'_> {
     }
 
     /// The MAC first, then the timestamp: stale but authentic is a reason of its own.
-    pub(crate) fn finish(self, now: SystemTime) -> Result<Proof, RejectionReason> {
-        let Self { verifier: Verifier { scheme, keyring }, presented, mut macs } = self;
-        scheme.end(&mut macs, presented.timestamp_text());
+    #[inline]
+    pub(crate) fn finish(&mut self, now: SystemTime) -> Result<Proof, RejectionReason> {
+        let Self { verifier: Verifier { scheme, keyring }, presented, macs } = self;
+        scheme.feed_after_body(macs, presented.timestamp_text());
         let secret = macs.matches(&presented.candidates).ok_or(RejectionReason::SignatureMismatch)?;
-        let signed_at = presented.timestamp.map(|timestamp| timestamp.seconds);
+        let signed_at = presented.timestamp.as_ref().map(|timestamp| timestamp.seconds);
         if let (Some(signed), Some(tolerance)) = (signed_at, scheme.tolerance()) {
             check_window(signed, now, tolerance)?;
         }

@@ -260,6 +260,13 @@ mod tests {
         assert!(store.claim(&request("a")).await.is_ok());
     }
 
+    #[test]
+    fn the_plan_can_be_read() {
+        let (_, faults) = store();
+        faults.next(Operation::Release, 1, Fault::Hang);
+        assert!(format!("{faults:?}").contains("next: [Hang]"));
+    }
+
     #[tokio::test]
     async fn operations_fail_and_count_apart() {
         let (store, faults) = store();

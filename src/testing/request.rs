@@ -80,9 +80,10 @@ impl<'a> SignedRequest<'a> {
         let timestamp = self.timestamp.clone().unwrap_or_else(|| unix_seconds(SystemTime::now()).to_string());
         let scheme = self.provider.scheme();
         let keyring = Keyring::of_one(self.secret);
-        let mut macs = scheme.begin(&keyring, timestamp.as_bytes());
+        let mut macs = keyring.begin();
+        scheme.feed_before_body(&mut macs, timestamp.as_bytes());
         macs.update(&self.body);
-        scheme.end(&mut macs, timestamp.as_bytes());
+        scheme.feed_after_body(&mut macs, timestamp.as_bytes());
         scheme.header_value(&timestamp, &macs.sign())
     }
 

@@ -291,6 +291,7 @@ enum Bug {
     ReleaseReopensDone,
     LeaseEndsEarly,
     LeaseNeverEnds,
+    LeaseIsOfAnotherKey,
     FenceIsConstant,
     FenceRestartsWithEntry,
     ReleaseIgnoresFence,
@@ -424,7 +425,8 @@ impl DedupStore for Planted {
             };
             let entry = Entry { fence, until: now + lease, retain: lease, done: false };
             state.entries.insert(key, entry);
-            Lease::new(*request.key(), fence)
+            let other = self.has(Bug::LeaseIsOfAnotherKey).then(|| DedupKey::from([0; 32]));
+            Lease::new(other.unwrap_or(*request.key()), fence)
         };
         if wedged {
             yield_now().await;
@@ -503,6 +505,7 @@ const PLANTED: &[(Bug, Check)] = &[
     (Bug::InFlightIsDone, Check::OneWinner),
     (Bug::InFlightIsDone, Check::InFlightDuplicate),
     (Bug::InFlightIsAcquired, Check::InFlightDuplicate),
+    (Bug::LeaseIsOfAnotherKey, Check::InFlightDuplicate),
     (Bug::RetryAtOnce, Check::InFlightDuplicate),
     (Bug::RetryAfterTooLong, Check::InFlightDuplicate),
     (Bug::ReleaseDoesNothing, Check::ReleaseThenClaim),
@@ -570,7 +573,8 @@ async fn run_all_goes_on_after_a_failure_and_reports_each() {
     let failures = suite(|clock| Planted::new(Bug::ReleaseDoesNothing, clock)).run_all().await.unwrap_err();
     let names: Vec<_> = failures.iter().map(|failure| failure.check().name()).collect();
     assert!(names.contains(&"release_then_claim") && names.contains(&"stale_release"), "{names:?}");
-    assert!(failures.into_iter().count() < Check::ALL.len());
+    assert!(names.len() < Check::ALL.len());
+    assert_eq!(failures.into_iter().count(), names.len());
     let report = format!("{failures:?}");
     assert!(report.starts_with(&format!("{} of {} checks failed\n  ", names.len(), Check::ALL.len())));
     assert!(
@@ -589,8 +593,11 @@ async fn a_store_that_fails_or_panics_fails_the_checks() {
             store
         })
     };
-    for check in [Check::OneWinner, Check::LeaseExpiry] {
+    for (check, expected) in
+        [(Check::OneWinner, "an answer to a racing operation"), (Check::LeaseExpiry, "an answer to a claim")]
+    {
         let failure = failing(Fault::Unavailable).run(check).await.unwrap_err();
+        assert_eq!(failure.expected(), expected);
         assert_eq!(
             failure.found(),
             "the error \"the deduplication store is unavailable: injected fault: Claim fails\""
@@ -598,4 +605,10 @@ async fn a_store_that_fails_or_panics_fails_the_checks() {
     }
     let failure = failing(Fault::Panic).run(Check::OneWinner).await.unwrap_err();
     assert!(failure.found().contains("panicked"), "{failure}");
+}
+
+#[test]
+fn a_suite_shows_its_lease() {
+    let suite = suite(|clock| LruStore::with_clock(1, clock)).with_lease(LEASE);
+    assert_eq!(format!("{suite:?}"), "Suite { lease: 30s, .. }");
 }

@@ -1,5 +1,7 @@
-//! The default store: marks in the memory of one process. [`LruStore`] locks and counts, `shard` decides.
+//! The default store: marks in the memory of one process. [`LruStore`] locks and counts, `shard` decides, `key`
+//! spreads.
 
+mod key;
 mod shard;
 
 use std::fmt;
@@ -7,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::shard::{KeyHasher, Shard};
+use self::key::KeyHasher;
+use self::shard::Shard;
 use super::{Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo};
 use crate::clock::{Clock, SystemClock};
 

@@ -281,7 +281,7 @@ pub(super) async fn independent_keys<St: DedupStore>(trial: &Trial<'_, St>) -> C
     ]
     .map(|(scope, event_type, id)| trial.event_of(scope, event_type, id, LONG))
     .into();
-    let long = "x".repeat(10 * 1024);
+    let long = "x".repeat(10_240);
     events.push(trial.event(&format!("{long}a"), LONG));
     events.push(trial.event(&format!("{long}b"), LONG));
 

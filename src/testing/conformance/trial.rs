@@ -129,6 +129,10 @@ impl<'a, St: DedupStore> Trial<'a, St> {
     pub(super) async fn acquire(&self, event: &Event, claim: &str) -> Result<Lease, Failure> {
         match self.claim(event).await? {
             Claim::Acquired(lease) if *lease.key() == event.key() => Ok(lease),
+            Claim::Acquired(lease) => Err(self.failure(
+                format!("{claim} to give a lease on {}", event.key()),
+                format!("one on {}", lease.key()),
+            )),
             found => Err(self.failure(format!("{claim} to be acquired"), format!("{found:?}"))),
         }
     }
