@@ -79,7 +79,8 @@ where
                     span: span.clone(),
                     started,
                 };
-                ResponseFuture::running(Box::pin(span.instrument(pipeline.receive(request, presented))))
+                let (parts, body) = request.into_parts();
+                ResponseFuture::running(Box::pin(span.instrument(pipeline.receive(parts, body, presented))))
             }
         }
     }
@@ -171,68 +172,102 @@ where
 {
     async fn receive<B>(
         self,
-        request: Request<B>,
+        mut parts: Parts,
+        body: B,
         presented: Presented,
     ) -> Result<Response<ResponseBody<RB>>, S::Error>
     where
         B: http_body::Body<Data: Send> + Send + 'static,
     {
-        let Self { inner, dispatch, config, span, started } = self;
-        let ending = Ending { config: &config, span: &span, started };
-        let mut respond_by = Timer::at(deadline_after(started, config.core.timing.respond_by()));
-        let (mut parts, body) = request.into_parts();
-
-        let authentic = match verify(&config, &parts.headers, body, presented, &mut respond_by).await {
+        let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
+        let mut respond_by = Timer::at(deadline);
+        let authentic = match verify(&self.config, &parts.headers, body, presented, &mut respond_by).await {
             Ok(authentic) => authentic,
-            Err(reason) => return Ok(ending.reject(reason, None)),
+            Err(reason) => return Ok(self.ending().reject(reason, None)),
         };
-        if let Some(signature) = parts.headers.get_mut(config.provider.signature_header()) {
+        if let Some(signature) = parts.headers.get_mut(self.config.provider.signature_header()) {
             signature.set_sensitive(true);
         }
-
-        let event = match identify(&config, &authentic) {
-            Ok(Identified::Event(event)) => event,
-            Ok(Identified::Test) => return Ok(ending.accept(Accepted::TestEvent)),
-            Err(Unwanted::TooOld) => return Ok(ending.reject(RejectionReason::EventTooOld, None)),
-            Err(Unwanted::Unreadable(error)) => {
-                if config.core.dead_letter.is_none() {
-                    return Ok(ending.reject(RejectionReason::Unreadable, None));
-                }
-                let (circumstances, body) = circumstances(&config, authentic, parts.headers);
+        match identify(&self.config, &authentic) {
+            Identified::Event(event) if self.dispatch.takes(&event.event_type) => {
+                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
+                self.dispatch(Delivery::new(circumstances, event, body.data), respond_by).await
+            }
+            Identified::Event(event) if self.inner.is_some() => {
+                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers.clone());
+                let delivery = Delivery::new(circumstances, event, body.data.clone());
+                self.forward(parts, body, delivery, respond_by).await
+            }
+            Identified::Event(event) => {
+                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
+                self.ending().identified(&Delivery::new(circumstances, event, body.data));
+                Ok(self.ending().accept(Accepted::Unhandled))
+            }
+            Identified::Test => Ok(self.ending().accept(Accepted::TestEvent)),
+            Identified::TooOld => Ok(self.ending().reject(RejectionReason::EventTooOld, None)),
+            Identified::Unreadable(error) => {
+                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
                 let delivery = Delivery::unreadable(circumstances, body.data);
-                let effect = |_| resolved(Effect::<Answered<S, RB>>::Handled(error.into_outcome()));
-                return ending.settle(delivery, effect, &mut respond_by).await;
+                self.unreadable(error, delivery, respond_by).await
             }
-        };
-
-        if dispatch.takes(&event.event_type) {
-            let (circumstances, body) = circumstances(&config, authentic, parts.headers);
-            let delivery = Delivery::new(circumstances, event, body.data);
-            ending.identified(&delivery);
-            let mut dispatch = dispatch;
-            let prepared = before(pin!(prepare(&mut dispatch)), &mut respond_by).await;
-            if prepared != Some(true) {
-                return Ok(ending.reject(RejectionReason::DispatchRefused, None));
-            }
-            let effect = |delivery| dispatch_effect::<D, Answered<S, RB>>(dispatch, delivery);
-            return ending.settle(delivery, effect, &mut respond_by).await;
         }
+    }
 
-        let Some(mut inner) = inner else {
-            let (circumstances, body) = circumstances(&config, authentic, parts.headers);
-            ending.identified(&Delivery::new(circumstances, event, body.data));
-            return Ok(ending.accept(Accepted::Unhandled));
+    /// Hands the event to its handler.
+    async fn dispatch(
+        mut self,
+        delivery: Delivery,
+        mut respond_by: Timer,
+    ) -> Result<Response<ResponseBody<RB>>, S::Error> {
+        self.ending().identified(&delivery);
+        let prepared = before(pin!(prepare(&mut self.dispatch)), &mut respond_by).await;
+        if prepared != Some(true) {
+            return Ok(self.ending().reject(RejectionReason::DispatchRefused, None));
+        }
+        // The very service that is ready: a clone of it would not be.
+        let Self { dispatch, config, span, started, .. } = self;
+        let effect = |delivery| dispatch_effect::<D, Answered<S, RB>>(dispatch, delivery);
+        Ending { config: &config, span: &span, started }.settle(delivery, effect, respond_by).await
+    }
+
+    /// Hands the request on to the inner service.
+    async fn forward(
+        mut self,
+        parts: Parts,
+        body: Received,
+        delivery: Delivery,
+        mut respond_by: Timer,
+    ) -> Result<Response<ResponseBody<RB>>, S::Error> {
+        let Some(mut inner) = self.inner.take() else {
+            return Ok(self.ending().accept(Accepted::Unhandled));
         };
-        let (circumstances, body) = circumstances(&config, authentic, parts.headers.clone());
-        let delivery = Delivery::new(circumstances, event, body.data.clone());
-        ending.identified(&delivery);
+        self.ending().identified(&delivery);
         match before(pin!(ready(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(error),
-            None => return Ok(ending.reject(RejectionReason::AtCapacity, None)),
+            None => return Ok(self.ending().reject(RejectionReason::AtCapacity, None)),
         }
         let effect = |delivery| forward(inner, parts, body, delivery);
-        ending.settle(delivery, effect, &mut respond_by).await
+        self.ending().settle(delivery, effect, respond_by).await
+    }
+
+    /// Hands what cannot be read to the dead-letter hook. It is claimed like any other event, so that a retry
+    /// does not hand it over twice; without a hook there is nothing to claim it for.
+    async fn unreadable(
+        self,
+        error: HandlerError,
+        delivery: Delivery,
+        respond_by: Timer,
+    ) -> Result<Response<ResponseBody<RB>>, S::Error> {
+        if self.config.core.dead_letter.is_none() {
+            return Ok(self.ending().reject(RejectionReason::Unreadable, None));
+        }
+        let effect = |_| resolved(Effect::<Answered<S, RB>>::Handled(error.into_outcome()));
+        self.ending().settle(delivery, effect, respond_by).await
+    }
+
+    fn ending(&self) -> Ending<'_, St> {
+        Ending { config: &self.config, span: &self.span, started: self.started }
     }
 }
 
@@ -263,37 +298,39 @@ async fn verify<St, B: http_body::Body>(
     Ok(Authentic { body, proof: proof?, received_at })
 }
 
+/// What an authentic body turns out to be.
 enum Identified {
     Event(Scanned),
+    /// A test event, which the handlers are not to see.
     Test,
-}
-
-enum Unwanted {
-    Unreadable(HandlerError),
+    /// Older than `with_max_event_age` allows.
     TooOld,
+    Unreadable(HandlerError),
 }
 
 /// Reads the envelope, and what the configuration asks of it.
-fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, Unwanted> {
+fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Identified {
     let observer = &config.core.observer;
     observer.envelope_scanned();
-    let unreadable = |problem: &dyn std::error::Error| {
-        observer.unreadable(problem);
-        Unwanted::Unreadable(HandlerError::unreadable(problem.to_string()))
-    };
-    let event = config.provider.envelope().scan(&authentic.body.data).map_err(|error| unreadable(&error))?;
-    if let Some(age) = config.max_event_age {
-        let created = event.created.ok_or_else(|| unreadable(&EnvelopeError::Missing("created")))?;
-        let latest = unix_seconds(authentic.received_at).saturating_sub(age.as_secs());
-        if created < latest {
-            return Err(Unwanted::TooOld);
+    match judge(config, authentic) {
+        Ok(identified) => identified,
+        Err(error) => {
+            observer.unreadable(&error);
+            Identified::Unreadable(HandlerError::unreadable(error.to_string()))
         }
     }
-    if config.core.live_only {
-        let live = event.livemode.ok_or_else(|| unreadable(&EnvelopeError::Missing("livemode")))?;
-        if !live {
-            return Ok(Identified::Test);
+}
+
+fn judge<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, EnvelopeError> {
+    let event = config.provider.envelope().scan(&authentic.body.data)?;
+    if let Some(age) = config.max_event_age {
+        let created = event.created.ok_or(EnvelopeError::Missing("created"))?;
+        if created < unix_seconds(authentic.received_at).saturating_sub(age.as_secs()) {
+            return Ok(Identified::TooOld);
         }
+    }
+    if config.core.live_only && !event.livemode.ok_or(EnvelopeError::Missing("livemode"))? {
+        return Ok(Identified::Test);
     }
     Ok(Identified::Event(event))
 }
@@ -383,7 +420,7 @@ impl<St: DedupStore> Ending<'_, St> {
         &self,
         delivery: Delivery,
         effect: impl FnOnce(Delivery) -> F + Send + 'static,
-        respond_by: &mut Timer,
+        mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, E>
     where
         F: Future<Output = Effect<Result<Response<RB>, E>>> + Send + 'static,
@@ -394,7 +431,7 @@ impl<St: DedupStore> Ending<'_, St> {
         let work = self.span.instrument(settle(Arc::clone(core), delivery, effect));
         let settled = {
             let work = pin!(Detachable::new(work, Arc::clone(&core.tasks), Arc::clone(&core.observer)));
-            before(work, respond_by).await
+            before(work, &mut respond_by).await
         };
         let Some(Settled { verdict, outcome, answer }) = settled else {
             return Ok(self.reject(RejectionReason::RespondByPassed, None));

@@ -111,7 +111,11 @@ impl Observer {
         self.counters.in_flight.add(1);
         #[cfg(feature = "metrics")]
         metrics::in_flight(&self.scope, 1.0);
-        HandlerGuard { observer: Arc::clone(self), started: tokio::time::Instant::now() }
+        HandlerGuard {
+            observer: Arc::clone(self),
+            #[cfg(feature = "metrics")]
+            started: tokio::time::Instant::now(),
+        }
     }
 
     pub(crate) fn handler_failed(&self, delivery: &Delivery, reason: RejectionReason, error: &HandlerError) {
@@ -167,16 +171,14 @@ fn is_refusal(reason: RejectionReason) -> bool {
 /// Counts a running handler, however it ends.
 pub(crate) struct HandlerGuard {
     observer: Arc<Observer>,
+    #[cfg(feature = "metrics")]
     started: tokio::time::Instant,
 }
 
 impl Drop for HandlerGuard {
     fn drop(&mut self) {
         self.observer.counters.in_flight.subtract_one();
-        let elapsed = self.started.elapsed();
         #[cfg(feature = "metrics")]
-        metrics::handler_ended(&self.observer.scope, elapsed);
-        #[cfg(not(feature = "metrics"))]
-        let _ = elapsed;
+        metrics::handler_ended(&self.observer.scope, self.started.elapsed());
     }
 }

@@ -188,6 +188,8 @@ impl DedupStore for LruStore {
         let (completion, evicted_young) = self.shard(lease.key()).complete(lease, retain, now);
         if evicted_young {
             self.evicted_young.fetch_add(1, Ordering::Relaxed);
+            #[cfg(feature = "metrics")]
+            metrics::counter!("webhook_dedup_evicted_young_total").increment(1);
         }
         Ok(completion)
     }
