@@ -64,6 +64,7 @@ async fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .with_target(false)
         .init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,

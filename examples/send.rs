@@ -268,7 +268,8 @@ impl Answers {
             println!("{answer:<32} {:>8} {median:>10.1} {p99:>10.1} {max:>10.1}", latencies.len());
         }
         let requests: usize = self.0.values().map(Vec::len).sum();
-        println!("{requests} requests in {:.2} s", elapsed.as_secs_f64());
+        let noun = if requests == 1 { "request" } else { "requests" };
+        println!("{requests} {noun} in {:.2} s", elapsed.as_secs_f64());
     }
 }
 

@@ -53,7 +53,7 @@ impl Platform {
             (Self::Caspay, _) => "{}".to_owned(),
             (Self::Casapay, "payment_intent") => r#"{"id":"pi_123","object":"payment_intent","amount":120000,"currency":"eur","status":"succeeded","customer":"cus_123","payment_method":"pm_123"}"#.to_owned(),
             (Self::Casapay, object) => {
-                serde_json::json!({ "id": "obj_123", "object": object, "amount": 120_000 }).to_string()
+                format!(r#"{{"id":"obj_123","object":{},"amount":120000}}"#, quoted(object))
             }
         }
     }
