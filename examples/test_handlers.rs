@@ -6,7 +6,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! tower-webhook = { version = "0.1", features = ["testing"] }
+//! tower-webhook = { path = "../tower-webhook", features = ["testing"] }
 //! ```
 //!
 //! Each function below is a test; put `#[tokio::test]` above it.
