@@ -14,7 +14,8 @@ use axum::routing::{get, post};
 use tower::ServiceExt as _;
 use tower_webhook::axum::Verified;
 use tower_webhook::casapay::events::PaymentIntentSucceeded;
-use tower_webhook::{Body, Delivery, Secret, WebhookLayer, casapay, testing};
+use tower_webhook::testing::SignedRequest;
+use tower_webhook::{Body, Delivery, Secret, WebhookLayer, casapay};
 
 /// What the handlers shared before there was a layer.
 #[derive(Clone)]
@@ -59,10 +60,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
     };
     // What CasaPay would send to `uri`.
-    let signed = |uri: &str, body: String| -> Request<Body> {
-        let mut request = testing::sign(&casapay::provider(), &secret, body);
-        *request.uri_mut() = uri.parse().expect("a path");
-        request
+    let signed = |uri: &str, body: String| {
+        SignedRequest::new(&casapay::provider(), &secret, body).with_uri(uri).build()
     };
 
     let answer = app.clone().oneshot(signed("/webhooks/casapay", body("evt_1"))).await?;

@@ -24,10 +24,12 @@ mod common;
 
 use std::env::{self, VarError};
 use std::error::Error;
+use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -248,9 +250,9 @@ fn secrets(platform: Platform) -> Result<(Secrets, bool), Box<dyn Error>> {
     }
 }
 
-fn setting<T: std::str::FromStr<Err: Error>>(name: &str, default: T) -> Result<T, String> {
+fn setting<T: FromStr<Err: Error> + Display>(name: &str, default: T) -> Result<T, String> {
     match env::var(name) {
-        Ok(text) => text.parse().map_err(|error| format!("{name}={text}: {error}")),
+        Ok(text) => text.parse().map_err(|error| format!("{name}={text}: {error}; the default is {default}")),
         Err(VarError::NotPresent) => Ok(default),
         Err(error) => Err(format!("{name}: {error}")),
     }
