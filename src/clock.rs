@@ -14,7 +14,7 @@ use std::time::{Instant, SystemTime};
 /// use std::time::{Duration, SystemTime};
 /// use tower_webhook::{Clock, SystemClock};
 ///
-/// let clock = SystemClock;
+/// let clock = SystemClock::default();
 /// let started = clock.monotonic();
 /// assert!(clock.now() > SystemTime::UNIX_EPOCH);
 /// assert!(clock.monotonic().duration_since(started) < Duration::from_secs(60));

@@ -510,18 +510,34 @@ impl fmt::Display for ConfigWarning {
             ),
             Self::UndocumentedHorizon { retention } => write!(
                 f,
-                "the provider does not document how long it retries; done events are remembered for {retention:?}"
+                "the provider does not document how long it retries; done events are remembered for {}",
+                InDays(*retention)
             ),
             Self::ReplayWindow { retention, forgets } => {
                 write!(
                     f,
-                    "the provider signs no timestamp: a captured request can be replayed after {retention:?}"
+                    "the provider signs no timestamp: a captured request can be replayed after {}",
+                    InDays(*retention)
                 )?;
                 if *forgets {
                     f.write_str(", OR AS SOON AS THIS STORE FORGETS ITS EVENT: on a restart, or when it is full")?;
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+/// Shows what is whole days as days: nobody reads 604800s as a week.
+struct InDays(Duration);
+
+impl fmt::Display for InDays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0.as_secs() / 86_400;
+        if days > 1 && self.0 == Duration::from_secs(days * 86_400) {
+            write!(f, "{days} days")
+        } else {
+            write!(f, "{:?}", self.0)
         }
     }
 }
@@ -556,5 +572,20 @@ impl<St> fmt::Debug for Config<St> {
             .field("timing", &self.core.timing)
             .field("body_limit", &self.body_limit)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_show_whole_days_as_days() {
+        for (seconds, shown) in [(604_800, "7 days"), (604_801, "604801s"), (86_400, "86400s"), (0, "0ns")] {
+            assert_eq!(InDays(Duration::from_secs(seconds)).to_string(), shown);
+        }
+        let retention = Duration::from_millis(172_800_500);
+        let warning = ConfigWarning::UndocumentedHorizon { retention }.to_string();
+        assert!(warning.ends_with("172800.5s"), "{warning}");
     }
 }

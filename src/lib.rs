@@ -43,3 +43,8 @@ pub use self::response::{Accepted, Answer, Answers, ResponseBody};
 pub use self::service::{Unmounted, WebhookService};
 pub use self::signature::{Encoding, Part, Proof, Secret, Secrets, SignatureScheme, Verifier};
 pub use self::timing::Timing;
+
+/// Compiles the programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,7 +22,7 @@ use crate::error::{BoxError, RejectionReason};
 /// use tower_webhook::{EventRouter, Outcome, Secret, WebhookLayer, caspay, testing};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn main() -> Result<(), tower_webhook::BoxError> {
 /// let events = EventRouter::new().on(async |event: caspay::events::PaymentCompleted| drop(event));
 /// let processor = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
 ///     .with_dispatch(events)

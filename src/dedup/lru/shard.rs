@@ -7,7 +7,7 @@ use lru::LruCache;
 use super::key::{KeyHasher, ShortKey};
 use crate::dedup::{Claim, Completion, DedupKey, Lease, StoreError};
 
-/// Shards of a large store. One mutex loses throughput with the second thread, sixteen gain (DESIGN 10).
+/// Shards of a large store. One mutex loses throughput with the second thread, sixteen gain.
 const SHARDS: usize = 16;
 
 /// Below this many marks a shard's slack would outweigh the marks, and locks are not what limits.

@@ -1,0 +1,294 @@
+//! A receiver to try the crate with: real HTTP, real signatures, graceful shutdown.
+//!
+//!     cargo run --example receiver
+//!
+//! It prints a signed `curl` line for each provider to paste, then a line for each delivery with its outcome and
+//! the reason: paste a line twice and the second delivery is a duplicate; change a character and it is refused.
+//! `cargo run --example send` sends more, and other things.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `ADDR` | address and port to listen on; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `CASPAY_WEBHOOK_SECRET`, `CASAPAY_WEBHOOK_SECRET` | signing secrets | a public one, on loopback only |
+//! | `CASPAY_WEBHOOK_SECRET_PREVIOUS`, `CASAPAY_..` | second secrets, while you rotate | none |
+//! | `SLOW_MS` | how long every handler takes, in milliseconds | `0` |
+//!
+//! With `SLOW_MS=2000` a second delivery of an event that is being handled is answered 503 with `Retry-After`. With
+//! `SLOW_MS=6000` the sender gets its 503 after 4 seconds, the handler goes on, and the retry finds its work done.
+//!
+//! Two amounts make the handlers fail: `"amount":13` with an error that a retry may mend (503), `"amount":14` with
+//! one that none can (500, since this receiver has no dead-letter hook; `typed_dispatch` has one).
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod common;
+
+use std::env::{self, VarError};
+use std::error::Error;
+use std::fmt::Display;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+use tower_webhook::casapay::events::InvoicePaid;
+use tower_webhook::caspay::events::PaymentCompleted;
+use tower_webhook::testing::SignedRequest;
+use tower_webhook::{
+    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
+    WebhookLayer,
+};
+
+use self::common::Platform;
+
+/// How long a client may take to send the head of a request, and how long an idle connection is kept.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long connections, and then handlers that outlived theirs, get to finish after a signal.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // The crate's own log: warnings at start-up, a hint with each refusal, the errors of handlers.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let address: SocketAddr = setting("ADDR", SocketAddr::from(([127, 0, 0, 1], 3000)))?;
+    let slow = Duration::from_millis(setting("SLOW_MS", 0)?);
+    let (caspay_secrets, caspay_is_public) = secrets(Platform::Caspay)?;
+    let (casapay_secrets, casapay_is_public) = secrets(Platform::Casapay)?;
+    for (platform, is_public) in
+        [(Platform::Caspay, caspay_is_public), (Platform::Casapay, casapay_is_public)]
+    {
+        let variable = platform.variable();
+        if is_public && !address.ip().is_loopback() {
+            let why = "anybody could sign for its public development secret";
+            return Err(format!("{variable} must be set to listen on {address}: {why}").into());
+        }
+        if is_public {
+            eprintln!("!!! {variable} is not set: using a PUBLIC DEVELOPMENT SECRET, on loopback only");
+        }
+    }
+
+    let caspay = WebhookLayer::new(Platform::Caspay.provider(), caspay_secrets)?
+        .with_dispatch(EventRouter::new().on(on_payment_completed).with_state(Till { slow }));
+    let casapay = WebhookLayer::new(Platform::Casapay.provider(), casapay_secrets)?
+        .with_dispatch(EventRouter::new().on(on_invoice_paid).with_state(Till { slow }));
+    let shutdowns = [caspay.shutdown(), casapay.shutdown()];
+
+    let app = Router::new()
+        .route_service("/webhooks/caspay", caspay.into_service())
+        .route_service("/webhooks/casapay", casapay.into_service())
+        .route("/health", get(async || "ok\n"))
+        .layer(from_fn(print_outcome));
+
+    // From here on a signal is ours, however early it comes.
+    let stop = stop_signal()?;
+    let listener = TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    print_try(Platform::Caspay, caspay_is_public, address)?;
+    print_try(Platform::Casapay, casapay_is_public, address)?;
+
+    if !serve(listener, app, stop).await {
+        eprintln!("connections still open after {GRACE:?} were closed");
+    }
+    // No connection is left, so that no further handler begins: wait for those that outlived their request.
+    for shutdown in shutdowns {
+        let drained = shutdown.drain(GRACE).await;
+        if !drained.is_complete() {
+            eprintln!("{} handlers were stopped; their events will be delivered again", drained.stopped());
+        }
+    }
+    println!("stopped");
+    Ok(())
+}
+
+/// What handlers work with: here a till that books nothing, as slowly as it is told to.
+#[derive(Clone)]
+struct Till {
+    slow: Duration,
+}
+
+impl Till {
+    async fn book(&self, delivery: &Delivery, amount: Option<u64>) -> Result<(), HandlerError> {
+        // Ids are the sender's text: `{:?}` keeps control characters out of the terminal.
+        let (id, event_type) = (delivery.id(), delivery.event_type());
+        println!("  handling {event_type} {id:?}, amount {amount:?}");
+        tokio::time::sleep(self.slow).await;
+        match amount {
+            Some(13) => Err(HandlerError::retry("the amount is 13: try again")),
+            Some(14) => Err(HandlerError::permanent("the amount is 14: do not try again")),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn on_payment_completed(
+    event: PaymentCompleted,
+    State(till): State<Till>,
+    delivery: Delivery,
+) -> Result<(), HandlerError> {
+    till.book(&delivery, Some(event.payment.amount)).await
+}
+
+/// CasaPay does not document the shape of an invoice, so that fields beside the id may be absent.
+async fn on_invoice_paid(
+    InvoicePaid(invoice): InvoicePaid,
+    State(till): State<Till>,
+    delivery: Delivery,
+) -> Result<(), HandlerError> {
+    till.book(&delivery, invoice.other.get("amount").and_then(|amount| amount.as_u64())).await
+}
+
+/// Prints a line for each answer. The reason stands in the response's extensions and never reaches the sender.
+async fn print_outcome(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+
+    let route = route.as_ref().map_or("no route", MatchedPath::as_str);
+    let why = match (response.extensions().get::<Accepted>(), response.extensions().get::<Rejection>()) {
+        (Some(accepted), _) => accepted.as_str(),
+        (None, Some(rejection)) => rejection.reason().as_str(),
+        (None, None) => "not a webhook",
+    };
+    let (status, millis) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1_000.0);
+    println!("{method} {route}: {status} {why} ({millis:.1} ms)");
+    response
+}
+
+/// Serves until `stop`, then finishes the open connections; `false` where some took too long.
+///
+/// `axum::serve` sets no timer, so that a client could hold a connection without ever sending a request. Here hyper
+/// gives up after [`HEADER_TIMEOUT`]; the body's deadline is the layer's own.
+async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>) -> bool {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let service = TowerToHyperService::new(app.clone());
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    let connection = connections.watch(connection);
+                    // How a connection ends is the client's affair: a line each would be a way to fill the log.
+                    tokio::spawn(async move { drop(connection.await) });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: wait until some are free.
+                    eprintln!("cannot accept: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(GRACE, connections.shutdown()).await.is_ok()
+}
+
+/// Ends at Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends at Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { drop(interrupt.recv().await) })
+}
+
+/// The secrets of a platform, and whether they are the public one for development.
+fn secrets(platform: Platform) -> Result<(Secrets, bool), Box<dyn Error>> {
+    let variable = platform.variable();
+    match Secrets::from_env(variable) {
+        Ok(secrets) => Ok((secrets, false)),
+        // Not set at all. One that is set but empty is a mistake, and no reason to accept a public secret.
+        Err(ConfigError::MissingVariable { .. }) => {
+            Ok((Secret::new(platform.development_secret())?.into(), true))
+        }
+        Err(error) => Err(format!("{variable} or {variable}_PREVIOUS: {error}").into()),
+    }
+}
+
+fn setting<T: FromStr<Err: Error> + Display>(name: &str, default: T) -> Result<T, String> {
+    match env::var(name) {
+        Ok(text) => text.parse().map_err(|error| format!("{name}={text}: {error}; the default is {default}")),
+        Err(VarError::NotPresent) => Ok(default),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
+}
+
+/// Prints a command that sends a signed event. For a secret of yours the shell computes the signature from your
+/// variable: a signed request is worth as much as the payment it reports, and has no place in a log.
+fn print_try(platform: Platform, is_public: bool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let (provider, event_type) = (platform.provider(), platform.default_type());
+    let payload = RawValue::from_string(platform.sample(event_type))?;
+    let body = platform.body(&format!("evt_try_{}", common::unix_now()), event_type, &payload);
+    let (name, header) = (provider.name(), provider.signature_header());
+    let url = format!("http://{address}/webhooks/{name}");
+    if is_public {
+        let secret = Secret::new(platform.development_secret())?;
+        let signature = SignedRequest::new(&provider, &secret, body.clone()).signature();
+        match provider.tolerance() {
+            Some(tolerance) => println!("\n# {name} (expires in {} seconds)", tolerance.as_secs()),
+            None => println!("\n# {name}"),
+        }
+        println!(
+            "curl -i {url} -H 'content-type: application/json' -H '{header}: {signature}' --data-raw '{body}'"
+        );
+    } else {
+        let variable = platform.variable();
+        let digest = format!(r#"openssl dgst -sha256 -hmac "${variable}" -r | cut -d ' ' -f 1"#);
+        let (signed, value) = match platform {
+            Platform::Caspay => ("$body", format!(r#"$(printf %s "$signed" | {digest})"#)),
+            Platform::Casapay => ("$t.$body", format!(r#"t=$t,v1=$(printf %s "$signed" | {digest})"#)),
+        };
+        println!("\n# {name}, in a shell where {variable} is set");
+        println!("body='{body}'");
+        println!(r#"t=$(date +%s); signed="{signed}""#);
+        println!(
+            r#"curl -i {url} -H 'content-type: application/json' -H "{header}: {value}" --data-raw "$body""#
+        );
+    }
+    Ok(())
+}

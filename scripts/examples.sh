@@ -1,0 +1,302 @@
+#!/usr/bin/env bash
+# Builds and runs every example. `receiver` is called with curl and with `send`, over loopback and on free ports; its
+# signatures are computed by openssl (or Python), so that this crate does not merely agree with itself.
+# Shows what failed and exits with 1 if anything did.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+failures=0
+pid=
+work=$(mktemp -d)
+cleanup() {
+    if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+touch "$work/out" "$work/err"
+
+passed() { printf 'ok    %s\n' "$*"; }
+failed() {
+    failures=$((failures + 1))
+    printf 'FAIL  %s\n' "$*"
+}
+give_up() {
+    printf 'FAIL  %s\n' "$*"
+    sed 's/^/      receiver: /' "$work/out" "$work/err" | tail -n 40
+    exit 1
+}
+
+command -v curl >/dev/null || give_up "curl is missing"
+if command -v openssl >/dev/null; then
+    hmac() { openssl dgst -sha256 -hmac "$1" -r | cut -d ' ' -f 1; }
+elif command -v python3 >/dev/null; then
+    hmac() {
+        python3 -c 'import hashlib, hmac, sys
+print(hmac.new(sys.argv[1].encode(), sys.stdin.buffer.read(), hashlib.sha256).hexdigest())' "$1"
+    }
+else
+    give_up "neither openssl nor python3 is there to sign with"
+fi
+# A test vector of RFC 4231, so that a broken tool is not taken for a broken crate.
+if [ "$(printf %s 'what do ya want for nothing?' | hmac Jefe)" != \
+    5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843 ]; then
+    give_up "the tool that signs computes no HMAC-SHA256"
+fi
+if ! command -v timeout >/dev/null; then timeout() { shift && "$@"; }; fi
+
+# What the caller's shell has set is not what is tested here.
+unset ADDR SLOW_MS CASPAY_WEBHOOK_SECRET CASPAY_WEBHOOK_SECRET_PREVIOUS
+unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS
+
+### Build all; run those that check themselves.
+
+cargo build --locked --all-features --examples --message-format json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
+receiver= send=
+while read -r program; do
+    case $(basename "$program" .exe) in
+    receiver) receiver=$program ;;
+    send) send=$program ;;
+    *)
+        if timeout 60 "$program" >"$work/program" 2>&1; then
+            passed "$(basename "$program") runs to its end"
+        else
+            failed "$(basename "$program") exited with $?"
+            sed 's/^/      /' "$work/program"
+        fi
+        ;;
+    esac
+done <"$work/programs"
+[ -n "$receiver" ] && [ -n "$send" ] || give_up "the examples were not built"
+
+### Tools for what follows.
+
+# wait_for TEXT: until the receiver has printed it.
+wait_for() {
+    for _ in $(seq 400); do
+        if grep -qF -- "$1" "$work/out"; then return; fi
+        kill -0 "$pid" 2>/dev/null || give_up "the receiver ended before it printed: $1"
+        sleep 0.05
+    done
+    give_up "the receiver did not print: $1"
+}
+
+# start [VARIABLE=VALUE].. : a receiver on a free port, its address in $base.
+start() {
+    : >"$work/out"
+    env ADDR=127.0.0.1:0 "$@" "$receiver" >"$work/out" 2>"$work/err" &
+    pid=$!
+    # The last thing it prints at start-up.
+    wait_for 'webhooks/casapay -H'
+    base=$(sed -n 's/^listening on //p' "$work/out")
+}
+
+# stop: SIGTERM, and a clean exit.
+stop() {
+    local code=0
+    kill -TERM "$pid"
+    wait "$pid" || code=$?
+    pid=
+    if [ "$code" -eq 0 ]; then passed "$1"; else failed "$1: exit status $code"; fi
+}
+
+# status CURL-ARGUMENTS.. : the status alone. curl may complain of a connection that was closed on it.
+status() { curl -sS --max-time 30 -o /dev/null -w '%{http_code}' "$@" 2>>"$work/err" || true; }
+
+# expect WHAT STATUS REASON CURL-ARGUMENTS.. : the status, and the reason that the receiver prints for it.
+expect() {
+    local what=$1 want=$2 why=$3 before got
+    shift 3
+    before=$(wc -l <"$work/out")
+    got=$(status "$@")
+    if [ "$got" != "$want" ]; then
+        failed "$what: $got instead of $want"
+    elif ! tail -n +"$((before + 1))" "$work/out" | grep -F ": $want $why (" >/dev/null; then
+        failed "$what: $got, but not because of $why"
+    else
+        passed "$what: $got $why"
+        return
+    fi
+    tail -n +"$((before + 1))" "$work/out" | sed 's/^/      receiver: /'
+}
+
+caspay_secret=caspay-development-secret
+casapay_secret=whsec_casapay-development-secret
+
+# caspay WHAT STATUS REASON BODY CURL-ARGUMENTS.. : the body signed as CasPay does.
+caspay() {
+    local what=$1 want=$2 why=$3 body=$4
+    shift 4
+    expect "$what" "$want" "$why" "$base/webhooks/caspay" --data-raw "$body" \
+        -H "x-caspay-signature: $(printf %s "$body" | hmac "$caspay_secret")" "$@"
+}
+
+# casapay WHAT STATUS REASON TIMESTAMP BODY CURL-ARGUMENTS.. : the body signed as CasaPay does, at a time.
+casapay() {
+    local what=$1 want=$2 why=$3 t=$4 body=$5
+    shift 5
+    expect "$what" "$want" "$why" "$base/webhooks/casapay" --data-raw "$body" \
+        -H "X-CasaPay-Signature: t=$t,v1=$(printf %s "$t.$body" | hmac "$casapay_secret")" "$@"
+}
+
+payment() { # ID AMOUNT
+    printf '{"id":"%s","type":"payment.completed","created":1700000000,"data":{"payment":%s}}' "$1" \
+        '{"id":"pay_1","amount":'"$2"',"currency":"CSPR","status":"completed"}'
+}
+invoice() { # ID
+    printf '{"id":"%s","type":"invoice.paid","data":{"object":{"id":"in_1","object":"invoice"}}}' "$1"
+}
+
+# sends WHAT EXIT-STATUS ARGUMENTS..
+sends() {
+    local what=$1 want=$2 code=0
+    shift 2
+    timeout 60 "$send" "$@" >"$work/sent" 2>&1 || code=$?
+    if [ "$code" -eq "$want" ]; then
+        passed "send: $what"
+    else
+        failed "send: $what: exit status $code instead of $want"
+        sed 's/^/      /' "$work/sent"
+    fi
+}
+
+# count TEXT: lines of the receiver that hold it.
+count() { grep -cF -- "$1" "$work/out" || true; }
+
+### Public secrets stay on loopback.
+
+code=0
+env ADDR=0.0.0.0:0 timeout 10 "$receiver" >"$work/out" 2>"$work/err" || code=$?
+if [ "$code" -eq 1 ] && grep -qF 'CASPAY_WEBHOOK_SECRET must be set' "$work/err"; then
+    passed "no public secret on 0.0.0.0"
+else
+    failed "a public secret on 0.0.0.0: exit status $code"
+fi
+
+### Every answer, with curl.
+
+start
+grep '^curl ' "$work/out" >"$work/printed"
+while read -r line; do
+    case $(bash -c "$line" 2>/dev/null || true) in
+    'HTTP/1.1 200 '*) passed "the printed line: ${line%% -H *}" ;;
+    *) failed "the printed line: $line" ;;
+    esac
+done <"$work/printed"
+
+caspay 'valid' 200 handled "$(payment evt_1 100000000000)"
+caspay 'again' 200 duplicate "$(payment evt_1 100000000000)"
+caspay 'other bytes, same id' 200 duplicate "$(payment evt_1 7)"
+caspay 'unknown type' 200 unhandled '{"id":"evt_2","type":"invented.yesterday","data":{}}'
+caspay 'handler error' 503 handler_failed "$(payment evt_3 13)"
+caspay 'handler error, retried' 503 handler_failed "$(payment evt_3 13)"
+caspay 'handler error, mended' 200 handled "$(payment evt_3 7)"
+caspay 'permanent error' 500 permanent "$(payment evt_4 14)"
+caspay 'not JSON' 500 unreadable 'not JSON'
+caspay 'two ids' 500 unreadable '{"id":"evt_5","id":"evt_6","type":"payment.completed","data":{}}'
+caspay 'payload that does not fit' 500 unreadable '{"id":"evt_7","type":"payment.completed","data":{}}'
+caspay 'two signatures' 401 duplicate_header "$(payment evt_8 7)" -H 'x-caspay-signature: 00'
+caspay 'gzip' 415 encoded_body "$(payment evt_8 7)" -H 'content-encoding: gzip'
+expect 'no signature' 401 missing_header "$base/webhooks/caspay" --data-raw "$(payment evt_8 7)"
+expect 'wrong signature' 401 signature_mismatch "$base/webhooks/caspay" --data-raw "$(payment evt_8 7)" \
+    -H "x-caspay-signature: $(printf %s "$(payment evt_8 8)" | hmac "$caspay_secret")"
+expect 'no hexadecimal' 401 signature_mismatch "$base/webhooks/caspay" --data-raw "$(payment evt_8 7)" \
+    -H 'x-caspay-signature: hello'
+expect 'no pairs' 401 malformed_header "$base/webhooks/casapay" --data-raw "$(invoice evt_9)" \
+    -H "x-casapay-signature: hello"
+expect 'GET' 405 method_not_allowed "$base/webhooks/caspay"
+expect 'health check beside the webhooks' 200 'not a webhook' "$base/health"
+expect 'no such path' 404 'not a webhook' "$base/webhooks"
+
+head -c 1048577 /dev/zero >"$work/large"
+large=(--data-binary "@$work/large" -H "x-caspay-signature: $(hmac "$caspay_secret" <"$work/large")")
+expect 'over 1 MiB, declared' 413 body_too_large "$base/webhooks/caspay" "${large[@]}"
+expect 'over 1 MiB, chunked' 413 body_too_large "$base/webhooks/caspay" "${large[@]}" \
+    -H 'transfer-encoding: chunked'
+head -c 1048576 /dev/zero >"$work/large"
+large=(--data-binary "@$work/large" -H "x-caspay-signature: $(hmac "$caspay_secret" <"$work/large")")
+expect '1 MiB of no JSON' 500 unreadable "$base/webhooks/caspay" "${large[@]}" -H 'transfer-encoding: chunked'
+
+now=$(date +%s)
+casapay 'valid' 200 handled "$now" "$(invoice evt_1)"
+casapay 'again, signed anew' 200 duplicate "$((now - 1))" "$(invoice evt_1)"
+casapay 'an hour old' 401 timestamp_too_old "$((now - 3600))" "$(invoice evt_9)"
+casapay 'just too old' 401 timestamp_too_old "$((now - 301))" "$(invoice evt_9)"
+casapay 'an hour ahead' 401 timestamp_in_future "$((now + 3600))" "$(invoice evt_9)"
+casapay 'timestamp with a leading zero' 401 malformed_timestamp "0$now" "$(invoice evt_9)"
+expect 'the other provider' 401 missing_header "$base/webhooks/casapay" --data-raw "$(payment evt_8 7)" \
+    -H "x-caspay-signature: $(printf %s "$(payment evt_8 7)" | hmac "$caspay_secret")"
+
+### The same, many times, with `send`.
+
+handled=$(count ': 200 handled (') duplicates=$(count ': 200 duplicate (')
+sends 'one to caspay' 0 "$base/webhooks/caspay" --provider caspay
+sends '300 to caspay, twice each' 0 "$base/webhooks/caspay" --provider caspay --count 300 --concurrency 8 --duplicate
+sends '20 to casapay, of another type' 0 "$base/webhooks/casapay" --provider casapay --count 20 \
+    --type payment_intent.succeeded
+printf '{"id":"in_2","object":"invoice","amount":5}' >"$work/payload"
+sends '20 to casapay, of one id' 0 "$base/webhooks/casapay" --provider casapay --count 20 --id evt_same \
+    --data "$work/payload"
+handled=$(($(count ': 200 handled (') - handled)) duplicates=$(($(count ': 200 duplicate (') - duplicates))
+if [ "$handled" -eq 302 ] && [ "$duplicates" -eq 319 ]; then
+    passed "302 events handled once, 319 redeliveries recognised"
+else
+    failed "$handled events instead of 302, $duplicates redeliveries instead of 319"
+fi
+for what in signature body missing; do
+    sends "$what tampered with, caspay" 0 "$base/webhooks/caspay" --provider caspay --tamper "$what"
+    sends "$what tampered with, casapay" 0 "$base/webhooks/casapay" --provider casapay --tamper "$what"
+done
+sends 'timestamp tampered with' 0 "$base/webhooks/casapay" --provider casapay --tamper timestamp
+sends 'caspay signs no timestamp' 2 "$base/webhooks/caspay" --provider caspay --tamper timestamp
+sends 'the wrong provider is an error' 1 "$base/webhooks/caspay" --provider casapay
+stop 'SIGTERM while idle'
+
+### Secrets of one's own, and a handler that takes its time.
+
+caspay_secret=caspay-secret-of-the-script
+casapay_secret=whsec_casapay-secret-of-the-script
+export CASPAY_WEBHOOK_SECRET=$caspay_secret CASAPAY_WEBHOOK_SECRET=$casapay_secret
+start SLOW_MS=1500
+if grep -qE '[0-9a-f]{64}' "$work/out"; then
+    failed "a signature with one's own secret is printed"
+else
+    passed "no signature with one's own secret is printed"
+fi
+if command -v openssl >/dev/null; then
+    sed -n '/^body=/,/^curl /p' "$work/out" >"$work/printed"
+    if [ "$(bash "$work/printed" 2>/dev/null | grep -c '^HTTP/1.1 200')" -eq 2 ]; then
+        passed "the printed commands, which sign by themselves"
+    else
+        failed "the printed commands, which sign by themselves"
+    fi
+fi
+
+# in_background ID: a delivery whose handler has begun when this returns. Its status ends up in $work/ID.
+in_background() {
+    local body
+    body=$(payment "$1" 7)
+    status "$base/webhooks/caspay" --data-raw "$body" \
+        -H "x-caspay-signature: $(printf %s "$body" | hmac "$caspay_secret")" >"$work/$1" &
+    background=$!
+    wait_for "handling payment.completed \"$1\""
+}
+# ends ID WHAT: waits for it.
+ends() {
+    wait "$background"
+    if [ "$(cat "$work/$1")" = 200 ]; then passed "$2: 200"; else failed "$2: $(cat "$work/$1")"; fi
+}
+
+in_background evt_slow
+caspay 'while the first is being handled' 503 in_flight "$(payment evt_slow 7)"
+ends evt_slow 'the first'
+caspay 'after the first' 200 duplicate "$(payment evt_slow 7)"
+
+in_background evt_last
+stop 'SIGTERM while a delivery is being handled'
+ends evt_last 'that delivery'
+
+if [ "$failures" -gt 0 ]; then
+    printf '\n%s of the examples failed\n' "$failures"
+    exit 1
+fi
