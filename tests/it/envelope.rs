@@ -99,7 +99,7 @@ async fn only_the_twin_fits<T: DeserializeOwned + Send + 'static>(payload: &str,
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(reason(&response), Some(RejectionReason::Unreadable));
     assert_eq!(receiver.calls.count(), 0);
-    let [claims, releases] = [Operation::Claim, Operation::Release].map(|call| receiver.faults.calls(call));
+    let [claims, releases] = [Operation::Claim, Operation::Release].map(|call| receiver.store.calls(call));
     assert_eq!((claims, releases), (1, 1));
     receiver.handles(from_caspay(with_payload(twin))).await;
 }

@@ -76,7 +76,7 @@ fn assert_untouched(receiver: &Receiver) {
 }
 
 fn assert_handled_once(receiver: &Receiver) {
-    assert_eq!((receiver.calls.count(), receiver.faults.calls(Operation::Claim)), (1, 1));
+    assert_eq!((receiver.calls.count(), receiver.store.calls(Operation::Claim)), (1, 1));
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn t065_a_crowd_of_slow_strangers() {
     }
     gate.open.notify_one();
     assert_eq!(signed("evt_late").await.unwrap().unwrap().status(), StatusCode::OK);
-    assert_eq!((receiver.calls.count(), receiver.faults.calls(Operation::Claim)), (2, 2));
+    assert_eq!((receiver.calls.count(), receiver.store.calls(Operation::Claim)), (2, 2));
 }
 
 /// Tells whenever a request was polled for the first time and is not done: its body is awaited.

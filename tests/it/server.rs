@@ -156,11 +156,4 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
-
-    /// The names of the headers, sorted.
-    pub(crate) fn header_names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        names
-    }
 }

@@ -87,9 +87,9 @@ pub(crate) fn from_casapay(body: impl Into<Bytes>) -> Request<Body> {
 #[allow(dead_code, reason = "not every field is read by every module")]
 pub(crate) struct Receiver {
     pub(crate) layer: WebhookLayer<EventRouter, FaultyStore<LruStore>>,
-    pub(crate) faults: Faults,
     pub(crate) calls: Calls,
     pub(crate) clock: ManualClock,
+    pub(crate) store: Faults,
 }
 
 impl Receiver {
@@ -99,14 +99,22 @@ impl Receiver {
 
     pub(crate) fn with_secrets(provider: Provider, secrets: Secrets) -> Self {
         let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
-        let store = FaultyStore::new(LruStore::with_clock(100_000, clock.clone()));
+        let store = FaultyStore::new(LruStore::with_clock(1_000, clock.clone()));
         let faults = store.faults();
         let layer = WebhookLayer::new(provider, secrets)
             .unwrap()
             .with_clock(clock.clone())
             .with_store(store)
             .with_dispatch(calls.router());
-        Self { layer, faults, calls, clock }
+        Self { layer, calls, clock, store: faults }
+    }
+
+    /// Calls of the store, of whatever operation.
+    pub(crate) fn store_calls(&self) -> u64 {
+        [Operation::Claim, Operation::Complete, Operation::Release, Operation::Forget]
+            .map(|operation| self.store.calls(operation))
+            .iter()
+            .sum()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -118,12 +126,6 @@ impl Receiver {
         B: http_body::Body<Data = Bytes> + Send + 'static,
     {
         self.layer.clone().into_service().oneshot(request).await.unwrap()
-    }
-
-    /// How often the store was asked for anything.
-    pub(crate) fn store_calls(&self) -> u64 {
-        use Operation::{Claim, Complete, Forget, Release};
-        [Claim, Complete, Forget, Release].iter().map(|operation| self.faults.calls(*operation)).sum()
     }
 
     /// Sends a request that must be refused as not authentic: 401, empty body, no handler, no store, no parser.
