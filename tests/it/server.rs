@@ -26,7 +26,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// HTTP/1 and HTTP/2, with `header_read_timeout` as a server in the open should have it.
+    /// HTTP/1 and HTTP/2, told apart by the first bytes of a connection.
     pub(crate) async fn start<S, B>(service: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
@@ -34,7 +34,7 @@ impl Server {
         B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        builder.http1().timer(TokioTimer::new());
         builder.http2().timer(TokioTimer::new());
         Self::start_with(builder, service).await
     }
