@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tower::ServiceExt as _;
+use tower_webhook::testing::faulty::{Faults, FaultyStore, Operation};
 use tower_webhook::testing::{ManualClock, SignedRequest};
 use tower_webhook::{
-    Accepted, Body, Delivery, EventRouter, Provider, Rejection, RejectionReason, ResponseBody, Secret,
-    Secrets, Stats, WebhookLayer, casapay, caspay,
+    Accepted, Body, Delivery, EventRouter, LruStore, Provider, Rejection, RejectionReason, ResponseBody,
+    Secret, Secrets, Stats, WebhookLayer, casapay, caspay,
 };
 
 /// The time at which every test's clock starts.
@@ -85,9 +86,10 @@ pub(crate) fn from_casapay(body: impl Into<Bytes>) -> Request<Body> {
 /// A receiver whose every event is counted, with a store whose calls are counted too.
 #[allow(dead_code, reason = "not every field is read by every module")]
 pub(crate) struct Receiver {
-    pub(crate) layer: WebhookLayer<EventRouter>,
+    pub(crate) layer: WebhookLayer<EventRouter, FaultyStore<LruStore>>,
     pub(crate) calls: Calls,
     pub(crate) clock: ManualClock,
+    pub(crate) store: Faults,
 }
 
 impl Receiver {
@@ -97,11 +99,22 @@ impl Receiver {
 
     pub(crate) fn with_secrets(provider: Provider, secrets: Secrets) -> Self {
         let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
+        let store = FaultyStore::new(LruStore::with_clock(1_000, clock.clone()));
+        let faults = store.faults();
         let layer = WebhookLayer::new(provider, secrets)
             .unwrap()
             .with_clock(clock.clone())
+            .with_store(store)
             .with_dispatch(calls.router());
-        Self { layer, calls, clock }
+        Self { layer, calls, clock, store: faults }
+    }
+
+    /// Calls of the store, of whatever operation.
+    pub(crate) fn store_calls(&self) -> u64 {
+        [Operation::Claim, Operation::Complete, Operation::Release, Operation::Forget]
+            .map(|operation| self.store.calls(operation))
+            .iter()
+            .sum()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -120,14 +133,54 @@ impl Receiver {
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
     {
-        let (calls, envelopes) = (self.calls.count(), self.stats().envelopes());
-        let response = self.send(request).await;
-        assert_eq!(reason(&response), Some(expected));
-        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        let response = self.turns_away(request, StatusCode::UNAUTHORIZED, expected).await;
         assert!(response.headers().is_empty(), "{:?}", response.headers());
-        assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(0));
-        assert_eq!(self.calls.count(), calls, "a handler ran");
+    }
+
+    /// Sends a request that must be refused with `status` before anything was verified: empty body, no handler,
+    /// no store, no parser.
+    pub(crate) async fn turns_away<B>(
+        &self,
+        request: Request<B>,
+        status: StatusCode,
+        expected: RejectionReason,
+    ) -> Answered
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+    {
+        let envelopes = self.stats().envelopes();
+        let response = self.rejects(request, status, expected).await;
         assert_eq!(self.stats().envelopes(), envelopes, "the parser ran");
+        response
+    }
+
+    /// Sends a request that must be answered with `status`: empty body, no handler, no store.
+    pub(crate) async fn rejects<B>(
+        &self,
+        request: Request<B>,
+        status: StatusCode,
+        expected: RejectionReason,
+    ) -> Answered
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+    {
+        let before = (self.calls.count(), self.store_calls());
+        let response = self.send(request).await;
+        assert_eq!((response.status(), reason(&response)), (status, Some(expected)));
+        assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(0));
+        assert_eq!((self.calls.count(), self.store_calls()), before, "a handler ran, or the store was asked");
+        response
+    }
+
+    /// Sends an authentic request that must be unreadable: 500, no handler, no claim.
+    pub(crate) async fn cannot_read<B>(&self, request: Request<B>)
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+    {
+        let envelopes = self.stats().envelopes();
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        self.rejects(request, status, RejectionReason::Unreadable).await;
+        assert_eq!(self.stats().envelopes(), envelopes + 1, "verified, then parsed once");
     }
 
     /// Sends a request that must be accepted, and handled once.
