@@ -49,6 +49,14 @@ pub enum ConfigError {
         /// The variable.
         name: String,
     },
+    /// An environment variable is set to something that is no signing secret.
+    #[error("environment variable `{name}`: {problem}")]
+    InvalidVariable {
+        /// The variable.
+        name: String,
+        /// What is wrong with its value.
+        problem: Box<Self>,
+    },
     /// A provider's or endpoint's name is empty, longer than 64 bytes, or has characters other than
     /// `a-z 0-9 - _ .`.
     #[error("`{name}` is not a name: expected 1 to 64 characters of a-z, 0-9, `-`, `_` or `.`")]

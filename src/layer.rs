@@ -27,8 +27,9 @@ const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 /// Handlers at once. Those that outlived their request count, which an outer concurrency limit would miss.
 const DEFAULT_MAX_IN_FLIGHT: usize = 1024;
 
-/// Bodies that are being read from senders who have not proved anything yet.
-const DEFAULT_MAX_UNVERIFIED: usize = 1024;
+/// Bodies that are being read from senders who have not proved anything yet: times the body limit, 256 MiB that
+/// strangers can make this process hold at the most.
+const DEFAULT_MAX_UNVERIFIED: usize = 256;
 
 /// Done marks of the default store: 8 MB, and more than a day of one event a second.
 const DEFAULT_LRU_CAPACITY: usize = 100_000;
@@ -235,7 +236,7 @@ impl<D, St> WebhookLayer<D, St> {
     }
 
     /// How many bodies are read at once whose sender has proved nothing yet. Beyond that requests are answered
-    /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 1,024.
+    /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 256, which with bodies of 1 MiB are 256 MiB.
     ///
     /// # Errors
     ///

@@ -190,13 +190,15 @@ impl Answers {
         &self,
         reason: RejectionReason,
         retry_after: Option<Duration>,
+        lease: Duration,
     ) -> Response<ResponseBody<RB>> {
         let answer = Answer::from(reason);
         let mut response = self.respond(answer);
         if answer == Answer::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = whole_seconds(retry_after.unwrap_or(DEFAULT_RETRY_AFTER));
+            let seconds =
+                whole_seconds(retry_after.unwrap_or(DEFAULT_RETRY_AFTER)).min(lease.as_secs().max(1));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response

@@ -388,8 +388,8 @@ impl<St> Ending<'_, St> {
         reason: RejectionReason,
         retry_after: Option<Duration>,
     ) -> Response<ResponseBody<RB>> {
-        let retry_after = retry_after.map(|wait| wait.min(self.config.core.timing.lease()));
-        self.finish(Err(reason), self.config.answers.reject(reason, retry_after))
+        let lease = self.config.core.timing.lease();
+        self.finish(Err(reason), self.config.answers.reject(reason, retry_after, lease))
     }
 
     fn finish<RB>(

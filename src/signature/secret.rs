@@ -140,8 +140,8 @@ impl Secrets {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::MissingVariable`] where `name` is not set, and what [`Secret::new`] says of either
-    /// value: a variable that is set but empty is a mistake, not an absence.
+    /// [`ConfigError::MissingVariable`] where `name` is not set, and [`ConfigError::InvalidVariable`] with what
+    /// [`Secret::new`] says of either value: a variable that is set but empty is a mistake, not an absence.
     ///
     /// ```no_run
     /// use tower_webhook::Secrets;
@@ -158,10 +158,16 @@ impl Secrets {
         name: &str,
         lookup: impl Fn(&str) -> Result<String, VarError>,
     ) -> Result<Self, ConfigError> {
-        let read = |variable: &str| match lookup(variable) {
-            Ok(text) => Secret::new(text).map(Some),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(ConfigError::VariableNotUtf8 { name: variable.to_owned() }),
+        let read = |variable: &str| {
+            let name = variable.to_owned();
+            match lookup(variable) {
+                Ok(text) => match Secret::new(text) {
+                    Ok(secret) => Ok(Some(secret)),
+                    Err(problem) => Err(ConfigError::InvalidVariable { name, problem: Box::new(problem) }),
+                },
+                Err(VarError::NotPresent) => Ok(None),
+                Err(VarError::NotUnicode(_)) => Err(ConfigError::VariableNotUtf8 { name }),
+            }
         };
         let current = read(name)?.ok_or_else(|| ConfigError::MissingVariable { name: name.to_owned() })?;
         let secrets = Self::new(current);
@@ -249,8 +255,12 @@ mod tests {
         let error = |variables: &[(&str, &str)]| Secrets::from_lookup("X", lookup(variables)).unwrap_err();
         assert_eq!(error(&[]), ConfigError::MissingVariable { name: "X".to_owned() });
         assert_eq!(error(&[("X_PREVIOUS", GOOD)]), ConfigError::MissingVariable { name: "X".to_owned() });
-        assert_eq!(error(&[("X", "")]), ConfigError::EmptySecret);
-        assert_eq!(error(&[("X", GOOD), ("X_PREVIOUS", "")]), ConfigError::EmptySecret);
+        for (variables, named) in
+            [(&[("X", "")][..], "X"), (&[("X", GOOD), ("X_PREVIOUS", "")], "X_PREVIOUS")]
+        {
+            let problem = Box::new(ConfigError::EmptySecret);
+            assert_eq!(error(variables), ConfigError::InvalidVariable { name: named.to_owned(), problem });
+        }
         let not_utf8 = |_: &str| Err(VarError::NotUnicode("x".into()));
         assert_eq!(
             Secrets::from_lookup("X", not_utf8).unwrap_err(),
