@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tower::ServiceExt as _;
+use tower_webhook::testing::faulty::{Faults, FaultyStore, Operation};
 use tower_webhook::testing::{ManualClock, SignedRequest};
 use tower_webhook::{
-    Accepted, Body, Delivery, EventRouter, Provider, Rejection, RejectionReason, ResponseBody, Secret,
-    Secrets, Stats, WebhookLayer, casapay, caspay,
+    Accepted, Body, Delivery, EventRouter, LruStore, Provider, Rejection, RejectionReason, ResponseBody,
+    Secret, Secrets, Stats, WebhookLayer, casapay, caspay,
 };
 
 /// The time at which every test's clock starts.
@@ -85,9 +86,10 @@ pub(crate) fn from_casapay(body: impl Into<Bytes>) -> Request<Body> {
 /// A receiver whose every event is counted, with a store whose calls are counted too.
 #[allow(dead_code, reason = "not every field is read by every module")]
 pub(crate) struct Receiver {
-    pub(crate) layer: WebhookLayer<EventRouter>,
+    pub(crate) layer: WebhookLayer<EventRouter, FaultyStore<LruStore>>,
     pub(crate) calls: Calls,
     pub(crate) clock: ManualClock,
+    pub(crate) store: Faults,
 }
 
 impl Receiver {
@@ -97,11 +99,22 @@ impl Receiver {
 
     pub(crate) fn with_secrets(provider: Provider, secrets: Secrets) -> Self {
         let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
+        let store = FaultyStore::new(LruStore::new(1_000));
+        let faults = store.faults();
         let layer = WebhookLayer::new(provider, secrets)
             .unwrap()
             .with_clock(clock.clone())
+            .with_store(store)
             .with_dispatch(calls.router());
-        Self { layer, calls, clock }
+        Self { layer, calls, clock, store: faults }
+    }
+
+    /// Calls of the store, of whatever operation.
+    pub(crate) fn store_calls(&self) -> u64 {
+        [Operation::Claim, Operation::Complete, Operation::Release, Operation::Forget]
+            .map(|operation| self.store.calls(operation))
+            .iter()
+            .sum()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -121,6 +134,7 @@ impl Receiver {
         B: http_body::Body<Data = Bytes> + Send + 'static,
     {
         let (calls, envelopes) = (self.calls.count(), self.stats().envelopes());
+        let store_calls = self.store_calls();
         let response = self.send(request).await;
         assert_eq!(reason(&response), Some(expected));
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -128,6 +142,7 @@ impl Receiver {
         assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(0));
         assert_eq!(self.calls.count(), calls, "a handler ran");
         assert_eq!(self.stats().envelopes(), envelopes, "the parser ran");
+        assert_eq!(self.store_calls(), store_calls, "the store was asked");
     }
 
     /// Sends a request that must be accepted, and handled once.
