@@ -126,7 +126,7 @@ async fn t009_provider_without_a_route() {
 
 #[test]
 fn t010_no_layer_without_secrets() {
-    crate::ui::fails_to_compile("tests/ui/t010_*.rs");
+    crate::ui::fails_to_compile("tests/ui/t010/*.rs");
 }
 
 /// Texts that no output may contain: the secret in every likely spelling, the right MAC, the signature header.
