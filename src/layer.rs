@@ -560,20 +560,3 @@ impl<St> fmt::Debug for Config<St> {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Secret;
-
-    /// The layer keeps keyed states, no secret, and its clones share them.
-    #[test]
-    fn t014_clones_share_one_keyring() {
-        let secret = Secret::new("a-good-signing-secret").unwrap();
-        let layer = WebhookLayer::new(crate::caspay::provider(), secret).unwrap();
-        let clones = [layer.clone(), layer.clone().with_endpoint("eu").unwrap()];
-        for clone in clones {
-            assert!(Arc::ptr_eq(&clone.config.keyring, &layer.config.keyring));
-        }
-    }
-}

@@ -221,8 +221,8 @@ mod tests {
         }
     }
 
-    /// Compiles only while the text of a secret is wiped where it is dropped, and there is one of it: a secret
-    /// that could be cloned would be copied by whatever holds it.
+    /// Compiles only while the text of a secret is wiped where it is dropped, and there is one of it: a layer,
+    /// which can be cloned, holds no secret that could be.
     #[test]
     fn t014_secrets_are_wiped_and_never_copied() {
         trait MayBeCloned<Marker> {

@@ -400,8 +400,8 @@ async fn t033_thousands_of_candidates() {
     for header in [candidates(5_000), candidates(16), format!("t={NOW},{}", "v".repeat(64 * 1024))] {
         casapay.refuses(header, RejectionReason::MalformedHeader).await;
     }
-    let long = format!("t={NOW},v1={}", "0".repeat(64 * 1024));
-    casapay.refuses(long, RejectionReason::SignatureMismatch).await;
+    let long = casapay.receiver.send(casapay.request(format!("t={NOW},v1={}", "0".repeat(64 * 1024)))).await;
+    assert_eq!(long.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(casapay.receiver.stats().macs(), 0, "the body was read");
 
     // Sixteen are as many as there may be. They cost one MAC, not sixteen.

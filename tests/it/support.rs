@@ -99,7 +99,7 @@ impl Receiver {
 
     pub(crate) fn with_secrets(provider: Provider, secrets: Secrets) -> Self {
         let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
-        let store = FaultyStore::new(LruStore::new(1_000));
+        let store = FaultyStore::new(LruStore::with_clock(1_000, clock.clone()));
         let faults = store.faults();
         let layer = WebhookLayer::new(provider, secrets)
             .unwrap()

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, StatusCode};
-use tower_webhook::testing::{ManualClock, SignedRequest};
+use tower_webhook::testing::SignedRequest;
 use tower_webhook::{
-    Accepted, Body, ConfigError, LruStore, Part, Provider, RejectionReason, SignatureScheme, Timing,
-    WebhookLayer, casapay, caspay,
+    Accepted, Body, ConfigError, Part, Provider, RejectionReason, SignatureScheme, Timing, casapay, caspay,
 };
 
 use crate::signature_header::with_signature;
-use crate::support::{
-    Calls, NOW, Receiver, accepted, casapay_body, caspay_body, from_casapay, from_caspay, secret, secrets,
-};
+use crate::support::{NOW, Receiver, accepted, casapay_body, caspay_body, from_casapay, from_caspay, secret};
 
 const TOLERANCE: u64 = 300;
 
@@ -140,29 +137,21 @@ async fn t044_replay_within_the_tolerance() {
 /// long, with the shortest retention that can be configured.
 #[tokio::test]
 async fn t045_replay_of_a_future_timestamp() {
-    let timing =
-        Timing::for_provider(&casapay::provider()).with_retention(Duration::from_secs(2 * TOLERANCE));
-    let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
-    let layer = WebhookLayer::new(casapay::provider(), secrets())
-        .unwrap()
-        .with_clock(clock.clone())
-        .with_store(LruStore::with_clock(1_000, clock.clone()))
-        .with_timing(timing.clone())
-        .unwrap()
-        .with_dispatch(calls.router());
-    let send = || {
-        let request = signed_at("evt_1", NOW + TOLERANCE);
-        tower::ServiceExt::oneshot(layer.clone().into_service(), request)
-    };
-    assert_eq!(accepted(&send().await.unwrap()), Some(Accepted::Handled));
-    clock.advance(Duration::from_secs(2 * TOLERANCE - 1));
-    assert_eq!(accepted(&send().await.unwrap()), Some(Accepted::Duplicate));
-    assert_eq!(calls.count(), 1);
-    clock.advance(Duration::from_secs(2));
-    assert_eq!(send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let window = Duration::from_secs(2 * TOLERANCE);
+    let timing = Timing::for_provider(&casapay::provider()).with_retention(window);
+    let mut receiver = Receiver::new(casapay::provider());
+    receiver.layer = receiver.layer.with_timing(timing.clone()).unwrap();
+    let request = || signed_at("evt_1", NOW + TOLERANCE);
+    receiver.handles(request()).await;
+    receiver.clock.advance(window - Duration::from_secs(1));
+    let replay = receiver.send(request()).await;
+    assert_eq!(accepted(&replay), Some(Accepted::Duplicate));
+    assert_eq!(receiver.calls.count(), 1);
+    receiver.clock.advance(Duration::from_secs(2));
+    receiver.refuses(request(), RejectionReason::TimestampTooOld).await;
 
-    let short = timing.with_retention(Duration::from_secs(2 * TOLERANCE - 1));
-    let error = layer.with_timing(short).unwrap_err();
+    let short = timing.with_retention(window - Duration::from_secs(1));
+    let error = receiver.layer.with_timing(short).unwrap_err();
     assert!(
         matches!(error, ConfigError::InvalidTiming { rule: "retention >= 2 x tolerance", .. }),
         "{error}"
@@ -229,23 +218,17 @@ async fn t047_clock_steps_backwards() {
 /// The age of an event cannot become negative either.
 #[tokio::test]
 async fn t047_events_created_after_now() {
-    let (calls, clock) = (Calls::default(), ManualClock::at_unix(NOW));
-    let layer = WebhookLayer::new(caspay::provider(), secrets())
-        .unwrap()
-        .with_clock(clock.clone())
-        .with_max_event_age(Duration::from_secs(60))
-        .unwrap()
-        .with_dispatch(calls.router());
+    let mut receiver = Receiver::new(caspay::provider());
+    receiver.layer = receiver.layer.with_max_event_age(Duration::from_secs(60)).unwrap();
     for (id, now, status) in [
         ("evt_1", NOW - 86_400, StatusCode::OK),
         ("evt_2", 0, StatusCode::OK),
         ("evt_3", NOW + 60, StatusCode::OK),
         ("evt_4", NOW + 61, StatusCode::UNAUTHORIZED),
     ] {
-        clock.set_unix(now);
-        let request = from_caspay(caspay_body(id));
-        let response = tower::ServiceExt::oneshot(layer.clone().into_service(), request).await.unwrap();
+        receiver.clock.set_unix(now);
+        let response = receiver.send(from_caspay(caspay_body(id))).await;
         assert_eq!(response.status(), status, "{id}");
     }
-    assert_eq!(calls.count(), 3);
+    assert_eq!(receiver.calls.count(), 3);
 }
