@@ -289,7 +289,7 @@ async fn t012_logs_hold_no_secret_and_no_content() {
     for header in [
         format!("t={},v1={right}", NOW - 1),
         format!("t={NOW},v1={wrong}"),
-        format!("t={NOW},v1={right},"),
+        format!("t={NOW},v1={right},v1="),
         format!("t={NOW},t={NOW},v1={right}"),
         format!("t=+{NOW},v1={right}"),
         right.clone(),

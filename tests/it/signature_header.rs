@@ -421,12 +421,11 @@ async fn t033_one_mac_a_secret() {
     assert_eq!(casapay.receiver.stats().macs(), 4);
 }
 
-/// What a CasaPay header says by the stated grammar, written down a second time: pairs separated by commas,
-/// blanks around a pair ignored, keys exact, one timestamp, at least one signature, other keys skipped.
+/// What a CasaPay header says by the stated grammar, written down a second time: items separated by commas,
+/// blanks around an item ignored, keys exact, one timestamp, at least one signature, other items skipped.
 fn is_right(header: &str, right: &str) -> bool {
-    let pairs: Option<Vec<_>> =
-        header.split(',').map(|pair| pair.trim_matches([' ', '\t']).split_once('=')).collect();
-    let Some(pairs) = pairs else { return false };
+    let items = header.split(',').map(|item| item.trim_matches([' ', '\t']));
+    let pairs: Vec<_> = items.filter_map(|item| item.split_once('=')).collect();
     let values = |key| pairs.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1);
     values("t").collect::<Vec<_>>() == [NOW.to_string()]
         && values("v1").all(|signature| !signature.is_empty())
@@ -493,9 +492,7 @@ fn t034_separators_and_duplicates() {
     for header in [
         format!("t={NOW};v1={right}"),
         format!("t={NOW} v1={right}"),
-        format!("t={NOW},v1={right},"),
-        format!(",t={NOW},v1={right}"),
-        format!("t={NOW},,v1={right}"),
+        format!("t={NOW},v1={right},v1="),
         format!("t={NOW},v1 ={right}"),
         format!("t={NOW},v1= {right}"),
     ] {
@@ -505,6 +502,8 @@ fn t034_separators_and_duplicates() {
         format!("t={NOW},v1={right}"),
         format!("t={NOW},v1={right},v1={right}"),
         format!("t={NOW},x=1,x=2,v1={right}"),
+        format!("t={NOW},v1={right},"),
+        format!(",t={NOW},,x,v1={right}"),
     ] {
         assert!(accepts(&casapay, header.as_bytes()), "{header}");
     }

@@ -180,7 +180,7 @@ def casapay():
         ("two timestamps, the old one first", f"t={NOW - 3600},t={NOW},v1={right}", malformed),
         ("the timestamp twice", f"t={NOW},t={NOW},v1={right}", malformed),
         ("an empty signature more", f"t={NOW},v1={right},v1=", malformed),
-        ("a comma at the end", f"t={NOW},v1={right},", malformed),
+        ("a comma in the place of the equals sign", f"t={NOW},v1,{right}", malformed),
         ("semicolons", f"t={NOW};v1={right}", malformed),
         ("pipes", f"t={NOW}|v1={right}", malformed),
     ]:
