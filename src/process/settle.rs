@@ -121,6 +121,7 @@ where
             }
         },
     };
+    delivery.mark_waiting();
     let claimed = Claimed { core: &core, delivery: &delivery, lease };
     let ran = {
         let _running = core.observer.handler_started();
