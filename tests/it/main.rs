@@ -1,5 +1,6 @@
 //! The one integration binary: the service through `oneshot`, stores, and servers on loopback.
 
+mod stage;
 mod support;
 
 mod axum_extractors;
