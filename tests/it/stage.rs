@@ -56,7 +56,14 @@ impl Stage {
     }
 
     pub(crate) fn on(store: LruStore, configure: impl FnOnce(StagedLayer) -> StagedLayer) -> Self {
-        let store = Arc::new(store);
+        Self::on_shared(Arc::new(store), configure)
+    }
+
+    /// As a process that follows another, with the marks that it left.
+    pub(crate) fn on_shared(
+        store: Arc<LruStore>,
+        configure: impl FnOnce(StagedLayer) -> StagedLayer,
+    ) -> Self {
         let faulty = FaultyStore::new(Arc::clone(&store));
         let (faults, runs) = (faulty.faults(), Runs::new());
         let layer = WebhookLayer::new(caspay::provider(), secrets()).unwrap();
