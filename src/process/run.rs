@@ -76,7 +76,7 @@ mod tests {
     async fn every_end_is_told() {
         let never = || false;
         assert_eq!(run(|| ready(7), LONG, never).await, Ran::Finished(7));
-        assert_eq!(run(|| pending::<()>(), LONG, never).await, Ran::TimedOut);
+        assert_eq!(run(pending::<()>, LONG, never).await, Ran::TimedOut);
         assert_eq!(run(|| async { panic!("in poll") }, LONG, never).await, Ran::<()>::Panicked);
         assert_eq!(run(|| -> std::future::Ready<()> { panic!("in call") }, LONG, never).await, Ran::Panicked);
         assert_eq!(run(|| ready(7), LONG, || true).await, Ran::Stopped);
