@@ -1,4 +1,5 @@
 //! The one integration binary: the service through `oneshot`, stores, and servers on loopback.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod stage;
 mod support;

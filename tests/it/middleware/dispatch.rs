@@ -8,7 +8,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_webhook::HandlerError;
 use tower_webhook::dispatch::Dispatch;
-use tower_webhook::testing::faulty::Operation;
+use tower_webhook::testing::faulty::{Fault, Operation};
 
 use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, RESPOND_BY_PASSED, SECOND, Stage, Verdict, verdict};
 use crate::support::{caspay_body, from_caspay};
@@ -132,15 +132,13 @@ async fn max_in_flight_counts_moved_handlers() {
 #[tokio::test(start_paused = true)]
 async fn no_ending_leaks_a_permit() {
     let stage = Stage::with(|layer| layer.with_max_in_flight(1).unwrap());
-    let [down, hang] =
-        [tower_webhook::testing::faulty::Fault::Unavailable, tower_webhook::testing::faulty::Fault::Hang];
     assert_eq!(stage.fail("evt_1", HandlerError::retry("no")).await.0, 503);
     assert_eq!(stage.fail("evt_1", HandlerError::permanent("no")).await.0, 500);
-    for (operation, fault) in [(Operation::Claim, down), (Operation::Claim, hang)] {
-        stage.faults.next(operation, 1, fault);
+    for fault in [Fault::Unavailable, Fault::Hang] {
+        stage.faults.next(Operation::Claim, 1, fault);
         assert_eq!(stage.deliver("evt_1").await.0, 503);
     }
-    stage.faults.next(Operation::Complete, 1, down);
+    stage.faults.next(Operation::Complete, 1, Fault::Unavailable);
     assert_eq!(stage.handle("evt_2").await, HANDLED);
     let (answer, run) = stage.begin("evt_3").await;
     assert_eq!(answer.await.unwrap(), RESPOND_BY_PASSED);

@@ -65,7 +65,6 @@ async fn around_a_route_it_leaves_the_others_alone() {
     assert_eq!(calls.count(), 1);
 }
 
-/// A route that does not exist for a method is not guarded by a layer on the method router's handlers.
 #[tokio::test]
 async fn alone_it_is_a_route_by_itself() {
     let receiver = Receiver::new(caspay::provider());
@@ -85,7 +84,7 @@ async fn an_extractor_without_the_layer_is_our_fault_not_the_senders() {
     assert_eq!(send(&app, to("/hook", "evt_1")).await, (500, "nothing"));
 }
 
-/// A handler that cannot take the payload answers for itself, and its claim is given back.
+/// A handler that fails answers for itself, and the claim is given back.
 #[tokio::test]
 async fn a_route_that_fails_is_asked_again() {
     let calls = Calls::default();
