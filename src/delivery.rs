@@ -168,6 +168,11 @@ impl Delivery {
         &self.inner.headers
     }
 
+    /// A new attempt: what an earlier one with this delivery began is over.
+    pub(crate) fn mark_waiting(&self) {
+        self.inner.started.store(false, Ordering::Release);
+    }
+
     pub(crate) fn mark_started(&self) {
         self.inner.started.store(true, Ordering::Release);
     }

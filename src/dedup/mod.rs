@@ -392,3 +392,53 @@ impl std::error::Error for StoreError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_digest_of_length_prefixed_parts() {
+        // sha256 of 0000000000000002 "ab" 0000000000000001 "t" 0000000000000001 "c"
+        let key = DedupKey::new("ab", "t", "c");
+        let expected = "1564915111172416770bf4154b900b4dc286a3a42a30de9b9cc8610d9f6f09f4";
+        assert_eq!(key.to_string(), expected);
+        assert_eq!(format!("{key:?}"), format!("DedupKey({expected})"));
+        assert_eq!(DedupKey::from(*key.as_bytes()), key);
+        for other in [("a", "t", "bc"), ("ab", "c", "t"), ("a", "bt", "c"), ("ab", "tc", "")] {
+            assert_ne!(DedupKey::new(other.0, other.1, other.2), key, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_shows_operators_what_it_claims() {
+        let request = ClaimRequest::new("caspay", "payment.completed", "evt_1", Duration::from_secs(30));
+        assert_eq!((request.scope(), request.event_type()), ("caspay", "payment.completed"));
+        assert_eq!((request.id(), request.lease()), ("evt_1", Duration::from_secs(30)));
+        assert_eq!(*request.key(), DedupKey::new("caspay", "payment.completed", "evt_1"));
+        let lease = Lease::new(*request.key(), 7);
+        assert_eq!((lease.key(), lease.fence()), (request.key(), 7));
+    }
+
+    #[test]
+    fn a_store_says_what_it_is() {
+        let said = |info: StoreInfo| (info.durable(), info.shared(), info.capacity());
+        assert_eq!(said(StoreInfo::new(true, false)), (true, false, None));
+        assert_eq!(said(StoreInfo::new(false, true).with_capacity(7)), (false, true, Some(7)));
+    }
+
+    #[test]
+    fn errors_answer_questions() {
+        let asked = |error: StoreError| {
+            [error.is_unavailable(), error.is_timeout(), error.is_full(), error.is_corrupt()]
+        };
+        assert_eq!(asked(StoreError::unavailable("x")), [true, false, false, false]);
+        assert_eq!(asked(StoreError::timeout()), [false, true, false, false]);
+        assert_eq!(asked(StoreError::full()), [false, false, true, false]);
+        assert_eq!(asked(StoreError::corrupt("x")), [false, false, false, true]);
+        let error = StoreError::corrupt("no state");
+        assert_eq!(error.to_string(), "the deduplication store holds an unreadable entry");
+        assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("no state"));
+        assert!(std::error::Error::source(&StoreError::timeout()).is_none());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) async fn run<F: Future>(
     timeout: Duration,
     stopping: impl Fn() -> bool,
 ) -> Ran<F::Output> {
-    let Ok(future) = catch_unwind(AssertUnwindSafe(start)) else { return Ran::Panicked };
+    let Some(future) = caught(start) else { return Ran::Panicked };
     let mut future = pin!(Some(future));
     let mut timer = Timer::after(timeout);
     let ran = poll_fn(|cx| {
@@ -32,20 +32,29 @@ pub(crate) async fn run<F: Future>(
             return Poll::Ready(Ran::Stopped);
         }
         let Some(running) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-        match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ran::Finished(output)),
-            Ok(Poll::Pending) => timer.poll(cx).map(|()| Ran::TimedOut),
-            Err(_) => Poll::Ready(Ran::Panicked),
+        match caught(|| running.poll(cx)) {
+            Some(Poll::Ready(output)) => Poll::Ready(Ran::Finished(output)),
+            Some(Poll::Pending) => timer.poll(cx).map(|()| Ran::TimedOut),
+            None => Poll::Ready(Ran::Panicked),
         }
     })
     .await;
-    discard(future);
+    // A panic of its destructors is theirs and changes nothing about the outcome.
+    let _ = caught(|| future.set(None));
     ran
 }
 
-/// Drops the future; a panic of its destructors is theirs and changes nothing about the outcome.
-fn discard<F>(mut future: Pin<&mut Option<F>>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+/// `None` for a panic.
+fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
+    let payload = match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(output) => return Some(output),
+        Err(payload) => payload,
+    };
+    // What was panicked with is a value whose drop may panic in its turn. What that panics with is leaked.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    None
 }
 
 #[cfg(test)]

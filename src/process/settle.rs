@@ -121,6 +121,7 @@ where
             }
         },
     };
+    delivery.mark_waiting();
     let claimed = Claimed { core: &core, delivery: &delivery, lease };
     let ran = {
         let _running = core.observer.handler_started();
@@ -267,14 +268,13 @@ async fn complete<St: DedupStore>(core: &Core<St>, lease: &Lease) -> Result<Comp
 async fn complete_later<St: DedupStore>(core: Arc<Core<St>>, delivery: Delivery, lease: Lease) {
     let mut pause = COMPLETION_PAUSE;
     for _ in 0..COMPLETION_RETRIES {
-        tokio::time::sleep(pause).await;
-        if core.tasks.stopping() {
-            return;
-        }
+        // A shutdown does not wait for the pause: there is one attempt left, and it is now.
+        let last = tokio::time::timeout(pause, core.tasks.stopped()).await.is_ok();
         core.observer.completion_retried();
         match complete(&core, &lease).await {
             Ok(Completion::Completed) => return,
             Ok(Completion::LeaseLost) => return core.observer.lease_lost(&delivery),
+            Err(_) if last => return,
             Err(_) => pause *= 2,
         }
     }

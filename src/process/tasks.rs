@@ -34,6 +34,12 @@ impl Tasks {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Waits until handlers are told to stop.
+    pub(crate) async fn stopped(&self) {
+        // Cannot fail while `self` holds the sender.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
     pub(crate) fn running(&self) -> usize {
         *self.running.borrow()
     }

@@ -1,1 +1,7 @@
-//! See the module's tests.
+//! What goes wrong around a handler, and what the sender and the next attempt see of it.
+
+mod endings;
+mod leases;
+mod shutdown;
+mod slow;
+mod store;
