@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower::{Service, ServiceExt as _, service_fn};
 use tower_webhook::{Body, ResponseBody, Timing};
 
-use crate::stage::{DUPLICATE, Doorman, HANDLED, IN_FLIGHT, SECOND, Stage, timing};
+use crate::stage::{DUPLICATE, Doorman, HANDLED, IN_FLIGHT, SECOND, Stage, timing, within_a_minute};
 use crate::support::{caspay_body, from_caspay};
 
 /// No answer comes from a clock.
@@ -116,11 +116,11 @@ impl Server {
     }
 
     async fn expect(&mut self, expected: Seen) {
-        assert_eq!(self.seen.recv().await.unwrap(), expected);
+        assert_eq!(within_a_minute(self.seen.recv()).await.unwrap(), expected);
     }
 
     async fn until(&mut self, wanted: Seen) {
-        while self.seen.recv().await.unwrap() != wanted {}
+        while within_a_minute(self.seen.recv()).await.unwrap() != wanted {}
     }
 
     async fn connect(&self) -> TcpStream {

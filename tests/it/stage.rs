@@ -31,6 +31,11 @@ pub(crate) fn verdict<B>(response: &http::Response<B>) -> Verdict {
     (response.status().as_u16(), name.unwrap_or("nothing"))
 }
 
+/// Turns a wait for what never comes into a failure; where time is paused, at once.
+pub(crate) async fn within_a_minute<T>(awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(60 * SECOND, awaited).await.expect("what the test waits for does not come")
+}
+
 /// The defaults for CasPay: an answer after 4 s, 20 s for a handler, a lease of 30 s.
 pub(crate) fn timing() -> Timing {
     Timing::for_provider(&caspay::provider())
@@ -194,7 +199,7 @@ impl Runs {
 
     /// The next run, when it begins.
     pub(crate) async fn next(&self) -> Run {
-        self.waiting.lock().await.recv().await.unwrap()
+        within_a_minute(async { self.waiting.lock().await.recv().await }).await.unwrap()
     }
 
     /// The largest number of runs at one time.
@@ -219,7 +224,7 @@ impl Run {
 
     /// Waits until the handler is dropped.
     pub(crate) async fn dropped(mut self) {
-        self.end.closed().await;
+        within_a_minute(self.end.closed()).await;
     }
 }
 
@@ -232,12 +237,15 @@ pub(crate) struct Door<S> {
     ready: bool,
 }
 
+/// Whether the service was asked before it was called.
+type Asked = Result<(), &'static str>;
+
 /// Opens doors, and says who waits there. As a layer it puts one in front of a service.
 #[derive(Clone)]
 pub(crate) struct Doorman {
     open: watch::Sender<bool>,
-    ask: mpsc::UnboundedSender<()>,
-    asked: Arc<Mutex<mpsc::UnboundedReceiver<()>>>,
+    ask: mpsc::UnboundedSender<Asked>,
+    asked: Arc<Mutex<mpsc::UnboundedReceiver<Asked>>>,
 }
 
 impl Doorman {
@@ -252,7 +260,7 @@ impl Doorman {
 
     /// Waits until the service is asked whether it is ready.
     pub(crate) async fn asked(&self) {
-        self.asked.lock().await.recv().await.unwrap();
+        within_a_minute(async { self.asked.lock().await.recv().await }).await.unwrap().unwrap();
     }
 }
 
@@ -278,7 +286,7 @@ impl<R, S: tower::Service<R>> tower::Service<R> for Door<S> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let doorman = &self.doorman;
         let waiting = self.waiting.get_or_insert_with(|| {
-            doorman.ask.send(()).unwrap();
+            doorman.ask.send(Ok(())).unwrap();
             let mut open = doorman.open.subscribe();
             Box::pin(async move { drop(open.wait_for(|open| *open).await) })
         });
@@ -289,7 +297,11 @@ impl<R, S: tower::Service<R>> tower::Service<R> for Door<S> {
     }
 
     fn call(&mut self, request: R) -> S::Future {
-        assert!(std::mem::take(&mut self.ready), "called without being asked");
+        if !std::mem::take(&mut self.ready) {
+            let unasked = "called without being asked";
+            self.doorman.ask.send(Err(unasked)).unwrap();
+            panic!("{unasked}");
+        }
         self.inner.call(request)
     }
 }

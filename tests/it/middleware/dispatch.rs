@@ -1,16 +1,17 @@
 //! Tower's middleware around the dispatch: its errors are 503, and the claim is given back unless a handler began.
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tower::buffer::BufferLayer;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::timeout::TimeoutLayer;
-use tower::{ServiceBuilder, ServiceExt as _};
+use tower::{Service as _, ServiceBuilder, ServiceExt as _};
 use tower_webhook::HandlerError;
 use tower_webhook::dispatch::Dispatch;
 use tower_webhook::testing::faulty::{Fault, Operation};
 
-use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, RESPOND_BY_PASSED, SECOND, Stage, Verdict, verdict};
+use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, RESPOND_BY_PASSED, Run, SECOND, Stage, Verdict, verdict};
 use crate::support::{caspay_body, from_caspay};
 
 const REFUSED: Verdict = (503, "dispatch_refused");
@@ -22,14 +23,13 @@ async fn deliver<D: Dispatch + tower_webhook::Handles>(stage: &Stage, dispatch: 
 }
 
 /// The same in a task; returns when the handler runs.
-macro_rules! begin {
-    ($stage:ident, $dispatch:ident, $id:literal) => {{
-        let layer = $stage.layer.clone().with_dispatch($dispatch.clone());
-        let answer = tokio::spawn(async move {
-            verdict(&layer.into_service().oneshot(from_caspay(caspay_body($id))).await.unwrap())
-        });
-        (answer, $stage.runs.next().await)
-    }};
+async fn begin<D>(stage: &Stage, dispatch: &D, id: &str) -> (JoinHandle<Verdict>, Run)
+where
+    D: Dispatch + tower_webhook::Handles,
+{
+    let layer = stage.layer.clone().with_dispatch(dispatch.clone());
+    let answer = layer.into_service().call(from_caspay(caspay_body(id)));
+    (tokio::spawn(async { verdict(&answer.await.unwrap()) }), stage.runs.next().await)
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +56,7 @@ async fn every_middleware_lets_an_event_through() {
 async fn a_handler_that_is_cut_off_keeps_its_lease() {
     let (stage, start) = (Stage::new(), Instant::now());
     let dispatch = stage.runs.router().layer(TimeoutLayer::new(SECOND));
-    let (answer, run) = begin!(stage, dispatch, "evt_1");
+    let (answer, run) = begin(&stage, &dispatch, "evt_1").await;
     assert_eq!(answer.await.unwrap(), REFUSED);
     run.dropped().await;
     assert_eq!(start.elapsed(), SECOND);
@@ -74,12 +74,12 @@ async fn an_event_that_is_shed_is_given_back() {
     let stage = Stage::new();
     let shedding = ServiceBuilder::new().load_shed().concurrency_limit(1).into_inner();
     let dispatch = stage.runs.router().layer(shedding);
-    let (first, run) = begin!(stage, dispatch, "evt_1");
+    let (first, run) = begin(&stage, &dispatch, "evt_1").await;
     assert_eq!(deliver(&stage, &dispatch, "evt_2").await, REFUSED);
     assert_eq!((stage.store.stats().in_flight(), stage.faults.calls(Operation::Release)), (1, 1));
     run.succeed();
     assert_eq!(first.await.unwrap(), HANDLED);
-    let (second, run) = begin!(stage, dispatch, "evt_2");
+    let (second, run) = begin(&stage, &dispatch, "evt_2").await;
     run.succeed();
     assert_eq!(second.await.unwrap(), HANDLED);
     stage.assert_idle();
@@ -91,7 +91,7 @@ async fn an_event_that_times_out_in_a_queue_is_given_back() {
     let stage = Stage::new();
     let queued = ServiceBuilder::new().timeout(2 * SECOND).buffer(4).concurrency_limit(1).into_inner();
     let dispatch = stage.runs.router().layer(queued);
-    let (first, hangs) = begin!(stage, dispatch, "evt_1");
+    let (first, hangs) = begin(&stage, &dispatch, "evt_1").await;
     assert_eq!(deliver(&stage, &dispatch, "evt_2").await, REFUSED);
     assert_eq!(first.await.unwrap(), REFUSED);
     hangs.dropped().await;
@@ -105,12 +105,12 @@ async fn an_event_that_times_out_in_a_queue_is_given_back() {
 async fn a_moved_handler_keeps_its_permit() {
     let stage = Stage::new();
     let dispatch = stage.runs.router().layer(ConcurrencyLimitLayer::new(1));
-    let (first, run) = begin!(stage, dispatch, "evt_1");
+    let (first, run) = begin(&stage, &dispatch, "evt_1").await;
     assert_eq!(first.await.unwrap(), RESPOND_BY_PASSED);
     assert_eq!(deliver(&stage, &dispatch, "evt_2").await, REFUSED, "never ready");
     run.succeed();
     stage.settled().await;
-    let (second, run) = begin!(stage, dispatch, "evt_2");
+    let (second, run) = begin(&stage, &dispatch, "evt_2").await;
     run.succeed();
     assert_eq!(second.await.unwrap(), HANDLED);
 }
