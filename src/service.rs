@@ -188,7 +188,8 @@ where
         if let Some(signature) = parts.headers.get_mut(self.config.provider.signature_header()) {
             signature.set_sensitive(true);
         }
-        match identify(&self.config, &authentic) {
+        self.span.authentic(authentic.proof.secret_label());
+        match identify(&self.config, &authentic, &self.span) {
             Identified::Event(event) if self.dispatch.takes(&event.event_type) => {
                 let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
                 self.dispatch(Delivery::new(circumstances, event, body.data), respond_by).await
@@ -198,11 +199,7 @@ where
                 let delivery = Delivery::new(circumstances, event, body.data.clone());
                 self.forward(parts, body, delivery, respond_by).await
             }
-            Identified::Event(event) => {
-                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
-                self.ending().identified(&Delivery::new(circumstances, event, body.data));
-                Ok(self.ending().accept(Accepted::Unhandled))
-            }
+            Identified::Event(_) => Ok(self.ending().accept(Accepted::Unhandled)),
             Identified::Test => Ok(self.ending().accept(Accepted::TestEvent)),
             Identified::TooOld => Ok(self.ending().reject(RejectionReason::EventTooOld, None)),
             Identified::Unreadable(error) => {
@@ -219,7 +216,6 @@ where
         delivery: Delivery,
         mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        self.ending().identified(&delivery);
         let prepared = before(pin!(prepare(&mut self.dispatch)), &mut respond_by).await;
         if prepared != Some(true) {
             return Ok(self.ending().reject(RejectionReason::DispatchRefused, None));
@@ -241,7 +237,6 @@ where
         let Some(mut inner) = self.inner.take() else {
             return Ok(self.ending().accept(Accepted::Unhandled));
         };
-        self.ending().identified(&delivery);
         match before(pin!(ready(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(error),
@@ -309,10 +304,10 @@ enum Identified {
 }
 
 /// Reads the envelope, and what the configuration asks of it.
-fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Identified {
+fn identify<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Identified {
     let observer = &config.core.observer;
     observer.envelope_scanned();
-    match judge(config, authentic) {
+    match judge(config, authentic, span) {
         Ok(identified) => identified,
         Err(error) => {
             observer.unreadable(&error);
@@ -321,8 +316,9 @@ fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Identified {
     }
 }
 
-fn judge<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, EnvelopeError> {
+fn judge<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Result<Identified, EnvelopeError> {
     let event = config.provider.envelope().scan(&authentic.body.data)?;
+    span.identified(&event.id, &event.event_type);
     if let Some(age) = config.max_event_age {
         let created = event.created.ok_or(EnvelopeError::Missing("created"))?;
         if created < unix_seconds(authentic.received_at).saturating_sub(age.as_secs()) {
@@ -331,6 +327,10 @@ fn judge<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, E
     }
     if config.core.live_only && !event.livemode.ok_or(EnvelopeError::Missing("livemode"))? {
         return Ok(Identified::Test);
+    }
+    let (found, expected) = (event.api_version.as_deref(), config.expected_api_version.as_deref());
+    if let Some(expected) = expected.filter(|expected| found != Some(expected)) {
+        config.core.observer.api_version_drift(found, expected);
     }
     Ok(Identified::Event(event))
 }
@@ -403,14 +403,6 @@ impl<St> Ending<'_, St> {
             annotate(&mut response, verdict);
         }
         response
-    }
-
-    fn identified(&self, delivery: &Delivery) {
-        self.span.identified(delivery);
-        let expected = self.config.expected_api_version.as_deref();
-        if let Some(expected) = expected.filter(|expected| delivery.api_version() != Some(expected)) {
-            self.config.core.observer.api_version_drift(delivery, expected);
-        }
     }
 }
 

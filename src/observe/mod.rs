@@ -107,11 +107,11 @@ impl Observer {
         trace::unreadable(&self.scope, error);
     }
 
-    pub(crate) fn api_version_drift(&self, delivery: &Delivery, expected: &str) {
+    pub(crate) fn api_version_drift(&self, found: Option<&str>, expected: &str) {
         self.counters.api_version_drift.add(1);
         #[cfg(feature = "metrics")]
         self.meters.api_version_drift();
-        trace::api_version_drift(delivery, expected);
+        trace::api_version_drift(found, expected);
     }
 
     /// A handler begins. The returned guard says when it has ended.

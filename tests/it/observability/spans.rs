@@ -327,3 +327,20 @@ async fn without_a_subscriber_deliveries_are_counted() {
     let stats = receiver.stats();
     assert_eq!((stats.accepted(Accepted::Handled), stats.rejected(R::SignatureMismatch)), (1, 1));
 }
+
+/// Whatever becomes of an authentic event, its span says which it was and which secret signed it.
+#[tokio::test]
+async fn authentic_events_are_identified_though_no_handler_sees_them() {
+    let mut receiver = receiver();
+    receiver.layer = receiver.layer.require_live_mode().unwrap().with_max_event_age(60 * SECOND).unwrap();
+    let test = casapay_body("evt_1", "invoice.paid").replace("true", "false");
+    let old = casapay_body("evt_1", "invoice.paid").replace(&format!("{NOW}"), &format!("{}", NOW - 61));
+    for (body, outcome, reason) in [(test, "accepted", "test_event"), (old, "rejected", "event_too_old")] {
+        let log = Log::listen();
+        receiver.send(from(&casapay::provider(), body)).await;
+        assert_eq!(fields(&only(&log)), ["casapay", "evt_1", "invoice.paid", "current", outcome, reason]);
+    }
+    let log = Log::listen();
+    receiver.cannot_read(from(&casapay::provider(), "{}")).await;
+    assert_eq!(fields(&only(&log)), ["casapay", "", "", "current", "rejected", "unreadable"]);
+}
