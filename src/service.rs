@@ -239,7 +239,7 @@ where
         };
         match before(pin!(ready(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(error),
+            Some(Err(error)) => return Err(self.ending().broke(error)),
             None => return Ok(self.ending().reject(RejectionReason::AtCapacity, None)),
         }
         let effect = |delivery| forward(inner, parts, body, delivery);
@@ -397,12 +397,22 @@ impl<St> Ending<'_, St> {
         verdict: Result<Accepted, RejectionReason>,
         mut response: Response<RB>,
     ) -> Response<RB> {
-        let Config { core, clock, reason_extensions, .. } = &**self.config;
-        core.observer.answered(self.span, verdict, self.started.elapsed(), &**clock);
-        if *reason_extensions {
+        self.answered(verdict);
+        if self.config.reason_extensions {
             annotate(&mut response, verdict);
         }
         response
+    }
+
+    /// The inner service broke: its error is passed on in place of an answer.
+    fn broke<E>(&self, error: E) -> E {
+        self.answered(Err(RejectionReason::InnerRefused));
+        error
+    }
+
+    fn answered(&self, verdict: Result<Accepted, RejectionReason>) {
+        let Config { core, clock, .. } = &**self.config;
+        core.observer.answered(self.span, verdict, self.started.elapsed(), &**clock);
     }
 }
 
@@ -429,7 +439,8 @@ impl<St: DedupStore> Ending<'_, St> {
             return Ok(self.reject(RejectionReason::RespondByPassed, None));
         };
         match (answer, verdict) {
-            (Some(answer), _) => Ok(self.finish(verdict, answer?.map(ResponseBody::inner))),
+            (Some(Ok(answer)), _) => Ok(self.finish(verdict, answer.map(ResponseBody::inner))),
+            (Some(Err(error)), _) => Err(self.broke(error)),
             (None, Ok(accepted)) => Ok(self.accept(accepted)),
             (None, Err(reason)) => {
                 let retry_after = match outcome {

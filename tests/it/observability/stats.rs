@@ -1,19 +1,21 @@
 //! `Stats`: every number moves for its cause, once, and for nothing else.
 
-use std::future::pending;
+use std::future::{Ready, pending, ready};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::future::join;
-use http::StatusCode;
+use http::{Request, Response, StatusCode};
 use tokio::sync::Semaphore;
+use tower::{Layer as _, ServiceExt as _};
 use tower_webhook::testing::faulty::{Fault, Operation};
 use tower_webhook::{
-    Accepted, ConfigError, DeadLetter, Delivery, Envelope, EventRouter, HandlerError, OnStoreFailure,
-    Outcome, Provider, RejectionReason as R, SignatureScheme, Stats, casapay, caspay,
+    Accepted, Body, ConfigError, DeadLetter, Delivery, Envelope, EventRouter, HandlerError, OnStoreFailure,
+    Outcome, Provider, RejectionReason as R, Secret, SignatureScheme, Stats, casapay, caspay,
 };
 
 use super::{SECOND, event, event_signed_at, forged, from, receiver, refusals, with_handler};
-use crate::support::{NOW, Receiver, accepted, casapay_body, caspay_body, from_caspay, reason};
+use crate::support::{NOW, Receiver, accepted, casapay_body, caspay_body, from_caspay, reason, secrets};
 
 /// Handlers wait before it until it opens.
 pub(super) struct Gate(Arc<Semaphore>);
@@ -41,7 +43,7 @@ pub(super) async fn lose_a_lease() -> Receiver {
         receiver.clock.advance(receiver.layer.timing().lease());
         let other = receiver.layer.clone().with_dispatch(EventRouter::new().fallback(async |_: Delivery| ()));
         let again = event_signed_at("evt_1", NOW + 30);
-        let answer = tower::ServiceExt::oneshot(other.into_service(), again).await.unwrap();
+        let answer = other.into_service().oneshot(again).await.unwrap();
         gate.open();
         answer
     };
@@ -154,9 +156,8 @@ async fn refusals_move_their_reason_alone() {
 
 #[tokio::test]
 async fn one_mac_a_secret() {
-    use tower_webhook::Secret;
     let previous = Secret::new("whsec_the-secret-before-the-rotation").unwrap();
-    let secrets = crate::support::secrets().with_secret("previous", previous).unwrap();
+    let secrets = secrets().with_secret("previous", previous).unwrap();
     let receiver = Receiver::with_secrets(casapay::provider(), secrets);
     receiver.handles(event("evt_1")).await;
     assert_eq!(receiver.stats().macs(), 2);
@@ -417,7 +418,40 @@ async fn clones_share_their_numbers_and_an_endpoint_begins_anew() {
     receiver.handles(event("evt_1")).await;
     assert_eq!(verdicts(&clone.stats()), [("handled", 1)]);
     assert!(verdicts(&endpoint.stats()).is_empty());
-    tower::ServiceExt::oneshot(endpoint.clone().into_service(), event("evt_1")).await.unwrap();
+    endpoint.clone().into_service().oneshot(event("evt_1")).await.unwrap();
     assert_eq!(verdicts(&endpoint.stats()), [("handled", 1)], "another endpoint, another event");
     assert_eq!(verdicts(&clone.stats()), [("handled", 1)]);
+}
+
+/// A service that breaks without an answer, when it is called or before.
+#[derive(Clone)]
+struct Breaks {
+    before: bool,
+}
+
+impl tower::Service<Request<Body>> for Breaks {
+    type Response = Response<Body>;
+    type Error = &'static str;
+    type Future = Ready<Result<Response<Body>, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        Poll::Ready(if self.before { Err("not ready") } else { Ok(()) })
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Err("broken"))
+    }
+}
+
+#[tokio::test]
+async fn an_inner_service_that_breaks_is_counted_too() {
+    for (before, error) in [(true, "not ready"), (false, "broken")] {
+        let receiver = receiver();
+        let layer = receiver.layer.clone().with_dispatch(EventRouter::new());
+        let log = super::log::Log::listen();
+        assert_eq!(layer.layer(Breaks { before }).oneshot(event("evt_1")).await.unwrap_err(), error);
+        assert_eq!(verdicts(&receiver.stats()), [("inner_refused", 1)], "{error}");
+        assert_eq!(log.deliveries()[0].fields.get("reason"), "inner_refused");
+        assert_eq!(receiver.stats().in_flight(), 0);
+    }
 }

@@ -179,3 +179,21 @@ async fn logged_when_put_around_a_service() {
         assert_eq!(logged(&log).len(), expected);
     }
 }
+
+/// What one layer is the base of are receivers of their own: each has its own handlers to misspell.
+#[tokio::test]
+async fn logged_for_each_endpoint_and_each_dispatch() {
+    let log = Log::listen();
+    let base = layer(caspay::provider());
+    around_a_service(&base);
+    assert_eq!(logged(&log).len(), 2);
+    let misspelled = base.clone().with_dispatch(EventRouter::new().on_type("payment.complete", ignore));
+    drop(misspelled.into_service());
+    assert_eq!(logged(&log).len(), 3);
+    around_a_service(&base.clone().with_endpoint("eu").unwrap());
+    assert_eq!(log.outside()[0].fields.get("provider"), "caspay/eu");
+    assert_eq!(log.outside().len(), 2);
+    log.clear();
+    around_a_service(&base);
+    assert!(logged(&log).is_empty(), "the base has been mounted before");
+}
