@@ -1,11 +1,12 @@
 //! The metrics, as a recorder is given them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 
 use futures_util::future::join;
 use metrics::LocalRecorderGuard;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tower::ServiceExt as _;
 use tower_webhook::testing::faulty::{Fault, Operation};
 use tower_webhook::{
     Accepted, Delivery, EventRouter, LruStore, OnStoreFailure, RejectionReason as R, WebhookLayer, casapay,
@@ -14,7 +15,9 @@ use tower_webhook::{
 
 use super::stats::{Gate, lose_a_lease};
 use super::{SECOND, event, event_signed_at, forged, from, receiver, refusals, with_handler};
-use crate::support::{NOW, Receiver, accepted, casapay_body, reason, secrets};
+use crate::support::{
+    Calls, NOW, Receiver, accepted, casapay_body, caspay_body, from_caspay, reason, secrets,
+};
 
 /// Each metric with its labels as it would be written down, and what was recorded since the last look.
 type Metered = BTreeMap<String, DebugValue>;
@@ -153,22 +156,22 @@ async fn clock_skew_with_its_sign() {
     assert_eq!(read(&snapshotter)[r#"webhook_clock_skew_seconds{provider="casapay"}"#], skews);
 
     let receiver = Receiver::new(caspay::provider());
-    receiver.handles(crate::support::from_caspay(crate::support::caspay_body("evt_1"))).await;
+    receiver.handles(from_caspay(caspay_body("evt_1"))).await;
     let all = read(&snapshotter);
     assert!(!all.keys().any(|name| name.starts_with("webhook_clock_skew") && name.contains("caspay")));
 }
 
 #[tokio::test]
 async fn young_marks_that_were_evicted() {
-    let calls = crate::support::Calls::default();
+    let calls = Calls::default();
     let layer = WebhookLayer::new(caspay::provider(), secrets())
         .unwrap()
         .with_store(LruStore::new(1))
         .with_dispatch(calls.router());
     let (_guard, snapshotter) = record();
     let receive = async |id: &str| {
-        let request = crate::support::from_caspay(crate::support::caspay_body(id));
-        tower::ServiceExt::oneshot(layer.clone().into_service(), request).await.unwrap();
+        let request = from_caspay(caspay_body(id));
+        layer.clone().into_service().oneshot(request).await.unwrap();
     };
     receive("evt_1").await;
     assert!(!read(&snapshotter).contains_key("webhook_dedup_evicted_young_total{}"));
@@ -281,11 +284,33 @@ async fn each_endpoint_has_its_own_series() {
         .unwrap()
         .with_dispatch(EventRouter::new().fallback(async |_: Delivery| ()));
     receiver.handles(event("evt_1")).await;
-    tower::ServiceExt::oneshot(eu.into_service(), event("evt_1")).await.unwrap();
+    eu.into_service().oneshot(event("evt_1")).await.unwrap();
     let all = read(&snapshotter);
     for scope in ["casapay", "casapay/eu"] {
         let name =
             format!(r#"webhook_deliveries_total{{provider="{scope}",outcome="accepted",reason="handled"}}"#);
         assert_eq!(all[&name], count(1));
     }
+}
+
+/// The reference names every metric that there is, and no other.
+#[tokio::test]
+async fn the_reference_is_complete() {
+    let (_guard, snapshotter) = record();
+    let receiver = lose_a_lease().await;
+    receiver.store.next(Operation::Claim, 1, Fault::Unavailable);
+    receiver.send(event("evt_2")).await;
+    receiver.send(event("evt_1")).await;
+    let drifted = casapay_body("evt_3", "invoice.paid").replace("2025-01-15", "2026-02-01");
+    receiver.send(from(&casapay::provider(), drifted)).await;
+    let small = receiver.layer.clone().with_store(LruStore::new(1));
+    for id in ["evt_1", "evt_2"] {
+        small.clone().into_service().oneshot(event(id)).await.unwrap();
+    }
+    let recorded: BTreeSet<_> =
+        read(&snapshotter).into_keys().map(|name| name.split_once('{').unwrap().0.to_owned()).collect();
+    let reference = include_str!("../../../src/docs/observability.md");
+    let rows = reference.lines().filter_map(|line| line.strip_prefix("| `webhook_")?.split_once('`'));
+    let named: BTreeSet<_> = rows.map(|(name, _)| format!("webhook_{name}")).collect();
+    assert_eq!(recorded, named);
 }
