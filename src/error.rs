@@ -187,7 +187,7 @@ pub enum RejectionReason {
     Permanent,
     /// Authentic, but not readable, and not dead-lettered.
     Unreadable,
-    /// The inner service answered something else than success.
+    /// The inner service answered something else than success, or failed without an answer.
     InnerRefused,
 }
 

@@ -147,7 +147,9 @@ impl WebhookLayer {
 impl<D, St> WebhookLayer<D, St> {
     /// Hands events to `dispatch`, usually an [`EventRouter`](crate::EventRouter). What it does not take goes to
     /// the inner service.
-    pub fn with_dispatch<T: Dispatch>(self, dispatch: T) -> WebhookLayer<T, St> {
+    pub fn with_dispatch<T: Dispatch>(mut self, dispatch: T) -> WebhookLayer<T, St> {
+        // Other handlers, other warnings.
+        self.config.warned = Arc::default();
         WebhookLayer { config: self.config, dispatch }
     }
 
@@ -188,6 +190,7 @@ impl<D, St> WebhookLayer<D, St> {
         check_name(name)?;
         let scope: Arc<str> = format!("{}/{name}", self.config.provider_name).into();
         self.config.scope = Arc::clone(&scope);
+        self.config.warned = Arc::default();
         self.core_mut().observer = Arc::new(Observer::new(scope));
         Ok(self)
     }

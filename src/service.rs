@@ -208,7 +208,8 @@ where
         if let Some(signature) = parts.headers.get_mut(provider.signature_header()) {
             signature.set_sensitive(true);
         }
-        let event = match identify(&self.config, &authentic) {
+        self.span.authentic(authentic.proof.secret_label());
+        let event = match identify(&self.config, &authentic, &self.span) {
             Identified::Event(event) => event,
             Identified::Test => return Next::Answer(Ok(Accepted::TestEvent)),
             Identified::TooOld => return Next::Answer(Err(RejectionReason::EventTooOld)),
@@ -222,16 +223,13 @@ where
                 return Next::DeadLetter(Delivery::unreadable(circumstances, body.data), error);
             }
         };
-        let dispatches = self.dispatch.as_ref().is_some_and(|dispatch| dispatch.takes(&event.event_type));
-        let forwards = !dispatches && self.inner.is_some();
-        let headers = if forwards { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
-        let (circumstances, body) = circumstances(&self.config, authentic, headers);
-        let delivery = Delivery::new(circumstances, event, body.data);
-        self.ending().identified(&delivery);
-        if dispatches {
-            Next::Dispatch(delivery)
-        } else if forwards {
-            Next::Forward(delivery, body.trailers)
+        if self.dispatch.as_ref().is_some_and(|dispatch| dispatch.takes(&event.event_type)) {
+            let headers = std::mem::take(&mut parts.headers);
+            let (circumstances, body) = circumstances(&self.config, authentic, headers);
+            Next::Dispatch(Delivery::new(circumstances, event, body.data))
+        } else if self.inner.is_some() {
+            let (circumstances, body) = circumstances(&self.config, authentic, parts.headers.clone());
+            Next::Forward(Delivery::new(circumstances, event, body.data), body.trailers)
         } else {
             Next::Answer(Ok(Accepted::Unhandled))
         }
@@ -268,7 +266,7 @@ where
         };
         match before(pin!(ready(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(error),
+            Some(Err(error)) => return Err(self.ending().broke(error)),
             None => return Ok(self.ending().reject(RejectionReason::AtCapacity, None)),
         }
         let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
@@ -276,9 +274,10 @@ where
         request.extensions_mut().insert(delivery.clone());
         let effect = |_| forward(inner, request);
         match self.ending().settle(delivery, effect, respond_by).await {
-            Some(Settled { verdict, answer: Some(answer), .. }) => {
-                Ok(self.ending().finish(verdict, answer?.map(ResponseBody::inner)))
+            Some(Settled { verdict, answer: Some(Ok(answer)), .. }) => {
+                Ok(self.ending().finish(verdict, answer.map(ResponseBody::inner)))
             }
+            Some(Settled { answer: Some(Err(error)), .. }) => Err(self.ending().broke(error)),
             settled => Ok(self.ending().answer(settled)),
         }
     }
@@ -348,10 +347,10 @@ enum Identified {
 }
 
 /// Reads the envelope, and what the configuration asks of it.
-fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Identified {
+fn identify<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Identified {
     let observer = &config.core.observer;
     observer.envelope_scanned();
-    match judge(config, authentic) {
+    match judge(config, authentic, span) {
         Ok(identified) => identified,
         Err(error) => {
             observer.unreadable(&error);
@@ -360,8 +359,9 @@ fn identify<St>(config: &Config<St>, authentic: &Authentic) -> Identified {
     }
 }
 
-fn judge<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, EnvelopeError> {
+fn judge<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Result<Identified, EnvelopeError> {
     let event = config.provider.envelope().scan(&authentic.body.data)?;
+    span.identified(&event.id, &event.event_type);
     if let Some(age) = config.max_event_age {
         let created = event.created.ok_or(EnvelopeError::Missing("created"))?;
         if created < unix_seconds(authentic.received_at).saturating_sub(age.as_secs()) {
@@ -370,6 +370,10 @@ fn judge<St>(config: &Config<St>, authentic: &Authentic) -> Result<Identified, E
     }
     if config.core.live_only && !event.livemode.ok_or(EnvelopeError::Missing("livemode"))? {
         return Ok(Identified::Test);
+    }
+    let (found, expected) = (event.api_version.as_deref(), config.expected_api_version.as_deref());
+    if let Some(expected) = expected.filter(|expected| found != Some(expected)) {
+        config.core.observer.api_version_drift(found, expected);
     }
     Ok(Identified::Event(event))
 }
@@ -433,20 +437,22 @@ impl<St> Ending<'_, St> {
         verdict: Result<Accepted, RejectionReason>,
         mut response: Response<RB>,
     ) -> Response<RB> {
-        let Config { core, clock, reason_extensions, .. } = &**self.config;
-        core.observer.answered(self.span, verdict, self.started.elapsed(), &**clock);
-        if *reason_extensions {
+        self.answered(verdict);
+        if self.config.reason_extensions {
             annotate(&mut response, verdict);
         }
         response
     }
 
-    fn identified(&self, delivery: &Delivery) {
-        self.span.identified(delivery);
-        let expected = self.config.expected_api_version.as_deref();
-        if let Some(expected) = expected.filter(|expected| delivery.api_version() != Some(expected)) {
-            self.config.core.observer.api_version_drift(delivery, expected);
-        }
+    /// The inner service broke: its error is passed on in place of an answer.
+    fn broke<E>(&self, error: E) -> E {
+        self.answered(Err(RejectionReason::InnerRefused));
+        error
+    }
+
+    fn answered(&self, verdict: Result<Accepted, RejectionReason>) {
+        let Config { core, clock, .. } = &**self.config;
+        core.observer.answered(self.span, verdict, self.started.elapsed(), &**clock);
     }
 }
 

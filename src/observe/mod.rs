@@ -31,12 +31,20 @@ pub(crate) struct Observer {
     counters: Arc<Counters>,
     clock_watch: Arc<ClockWatch>,
     limiter: Limiter,
+    #[cfg(feature = "metrics")]
+    meters: metrics::Meters,
 }
 
 impl Observer {
     pub(crate) fn new(scope: Arc<str>) -> Self {
-        let clock_watch = Arc::new(ClockWatch::default());
-        Self { scope, counters: Arc::default(), clock_watch, limiter: Limiter::default() }
+        Self {
+            #[cfg(feature = "metrics")]
+            meters: metrics::Meters::new(Arc::clone(&scope)),
+            scope,
+            counters: Arc::default(),
+            clock_watch: Arc::default(),
+            limiter: Limiter::default(),
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -60,7 +68,7 @@ impl Observer {
             Err(reason) => self.counters.rejected(reason),
         }
         #[cfg(feature = "metrics")]
-        metrics::answered(&self.scope, verdict);
+        self.meters.answered(verdict);
         span.answered(verdict, latency);
         match verdict {
             Err(reason) if is_refusal(reason) => {
@@ -77,7 +85,7 @@ impl Observer {
     pub(crate) fn verified(&self, macs: usize, body_bytes: usize) {
         self.counters.macs.add(macs);
         #[cfg(feature = "metrics")]
-        metrics::body_bytes(&self.scope, body_bytes);
+        self.meters.body_bytes(body_bytes);
         #[cfg(not(feature = "metrics"))]
         let _ = body_bytes;
     }
@@ -85,7 +93,7 @@ impl Observer {
     /// An authentic request signed a timestamp; `fresh` says whether it lay within the tolerance.
     pub(crate) fn signed_timestamp(&self, signed: u64, now: SystemTime, fresh: bool) {
         #[cfg(feature = "metrics")]
-        metrics::clock_skew(&self.scope, signed, unix_seconds(now));
+        self.meters.clock_skew(signed, unix_seconds(now));
         if self.clock_watch.record(fresh) {
             trace::clock_suspect(&self.scope, signed, unix_seconds(now));
         }
@@ -99,18 +107,18 @@ impl Observer {
         trace::unreadable(&self.scope, error);
     }
 
-    pub(crate) fn api_version_drift(&self, delivery: &Delivery, expected: &str) {
+    pub(crate) fn api_version_drift(&self, found: Option<&str>, expected: &str) {
         self.counters.api_version_drift.add(1);
         #[cfg(feature = "metrics")]
-        metrics::api_version_drift(&self.scope);
-        trace::api_version_drift(delivery, expected);
+        self.meters.api_version_drift();
+        trace::api_version_drift(found, expected);
     }
 
     /// A handler begins. The returned guard says when it has ended.
     pub(crate) fn handler_started(self: &Arc<Self>) -> HandlerGuard {
         self.counters.in_flight.add(1);
         #[cfg(feature = "metrics")]
-        metrics::in_flight(&self.scope, 1.0);
+        self.meters.handler_started();
         HandlerGuard {
             observer: Arc::clone(self),
             #[cfg(feature = "metrics")]
@@ -134,7 +142,7 @@ impl Observer {
     pub(crate) fn store_failed(&self, operation: &'static str, error: &crate::dedup::StoreError) {
         self.counters.store_failures.add(1);
         #[cfg(feature = "metrics")]
-        metrics::store_failed(&self.scope, operation);
+        self.meters.store_failed(operation);
         trace::store_failed(&self.scope, operation, error);
     }
 
@@ -145,7 +153,7 @@ impl Observer {
     pub(crate) fn lease_lost(&self, delivery: &Delivery) {
         self.counters.leases_lost.add(1);
         #[cfg(feature = "metrics")]
-        metrics::lease_lost(&self.scope);
+        self.meters.lease_lost();
         trace::lease_lost(delivery);
     }
 
@@ -179,6 +187,6 @@ impl Drop for HandlerGuard {
     fn drop(&mut self) {
         self.observer.counters.in_flight.subtract_one();
         #[cfg(feature = "metrics")]
-        metrics::handler_ended(&self.observer.scope, self.started.elapsed());
+        self.observer.meters.handler_ended(self.started.elapsed());
     }
 }

@@ -35,16 +35,18 @@ impl Span {
         ))
     }
 
+    /// What is known once the signature holds.
+    pub(crate) fn authentic(&self, secret_label: &str) {
+        self.0.record("secret", secret_label);
+    }
+
     /// What is known once the envelope is read.
-    pub(crate) fn identified(&self, delivery: &Delivery) {
+    pub(crate) fn identified(&self, id: &str, event_type: &str) {
         if self.0.is_disabled() {
             return;
         }
-        self.0.record("event_id", display(shown(delivery.id())));
-        self.0.record("event_type", display(shown(delivery.event_type())));
-        if let Some(label) = delivery.secret_label() {
-            self.0.record("secret", label);
-        }
+        self.0.record("event_id", display(shown(id)));
+        self.0.record("event_type", display(shown(event_type)));
     }
 
     pub(super) fn answered(&self, verdict: Result<Accepted, RejectionReason>, latency: Duration) {
@@ -100,8 +102,8 @@ pub(super) fn unreadable(scope: &str, error: &dyn Error) {
     tracing::error!(provider = scope, error = %error, "authentic webhook delivery is unreadable");
 }
 
-pub(super) fn api_version_drift(delivery: &Delivery, expected: &str) {
-    let found = delivery.api_version().map(shown);
+pub(super) fn api_version_drift(found: Option<&str>, expected: &str) {
+    let found = found.map(shown);
     tracing::debug!(found, expected, "webhook payload has another api_version than expected");
 }
 

@@ -19,7 +19,9 @@ impl Span {
         Self
     }
 
-    pub(crate) fn identified(&self, _: &Delivery) {}
+    pub(crate) fn authentic(&self, _: &str) {}
+
+    pub(crate) fn identified(&self, _: &str, _: &str) {}
 
     pub(super) fn answered(&self, _: Result<Accepted, RejectionReason>, _: Duration) {}
 
@@ -36,7 +38,7 @@ impl Span {
 
 pub(super) fn clock_suspect(_: &str, _: u64, _: u64) {}
 pub(super) fn unreadable(_: &str, _: &dyn Error) {}
-pub(super) fn api_version_drift(_: &Delivery, _: &str) {}
+pub(super) fn api_version_drift(_: Option<&str>, _: &str) {}
 pub(super) fn handler_failed(_: &Delivery, _: RejectionReason, _: &HandlerError) {}
 pub(super) fn dispatch_refused(_: &Delivery, _: &BoxError) {}
 pub(super) fn dead_letter_failed(_: &Delivery, _: Option<&BoxError>) {}
