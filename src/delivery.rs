@@ -25,6 +25,24 @@ use crate::envelope::Scanned;
 /// them) and headers that are not UTF-8 are left out.
 ///
 /// Its `Debug` output shows the identity, never the body or a header.
+///
+/// ```
+/// use tower_webhook::{Delivery, caspay, testing};
+///
+/// # fn main() -> Result<(), tower_webhook::BoxError> {
+/// let body = r#"{"id":"evt_1","type":"subscription.created","created":1640000000,"data":{"plan":"monthly"}}"#;
+/// let delivery = testing::delivery(&caspay::provider(), body)?;
+/// assert_eq!((delivery.id(), delivery.event_type()), ("evt_1", "subscription.created"));
+/// assert_eq!(delivery.payload(), r#"{"plan":"monthly"}"#);
+/// assert_eq!(delivery.payload_as::<serde_json::Value>()?["plan"], "monthly");
+///
+/// // Into a queue of yours, and out of it again.
+/// let queued = serde_json::to_string(&delivery)?;
+/// let again: Delivery = serde_json::from_str(&queued)?;
+/// assert_eq!((again.id(), again.body()), (delivery.id(), delivery.body()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Delivery {
     inner: Arc<Inner>,

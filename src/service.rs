@@ -30,7 +30,8 @@ use crate::signature::Proof;
 use crate::signature::header::Presented;
 use crate::timer::{Timer, before, deadline_after};
 
-/// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`.
+/// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`. Its errors are those of `S`; all else
+/// is an answer.
 ///
 /// Always ready: the readiness of the inner service, or of the dispatch, is awaited when a delivery has been
 /// verified, so that unsigned traffic holds none of their permits.

@@ -18,7 +18,8 @@ pub use self::tasks::{Drained, Shutdown};
 /// What to do with a verified event while the deduplication store cannot be asked.
 ///
 /// The default is [`Reject`](Self::Reject); for a provider that never redelivers it is
-/// [`Process`](Self::Process), since a 503 would lose the event.
+/// [`Process`](Self::Process), since a 503 would lose the event. Set by
+/// [`WebhookLayer::with_on_store_failure`](crate::WebhookLayer::with_on_store_failure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnStoreFailure {

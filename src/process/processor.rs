@@ -52,6 +52,8 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// every other one does. A test event is `Unhandled` where the layer
     /// [requires live mode](crate::WebhookLayer::require_live_mode).
     ///
+    /// The signature and the age of the event are the layer's affair: they are not looked at here.
+    ///
     /// Cancel-safe in the sense that matters: dropped once the event is claimed, the rest moves into a task of
     /// its own.
     pub async fn process(&self, delivery: Delivery) -> Outcome {
@@ -76,6 +78,22 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// # Errors
     ///
     /// Where the store cannot answer.
+    ///
+    /// ```
+    /// # use tower_webhook::{EventRouter, Outcome, Secret, WebhookLayer, caspay, testing};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// # let processor = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    /// #     .with_dispatch(EventRouter::new().on_type("payment.*", async |_: serde_json::Value| ()))
+    /// #     .processor();
+    /// # let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+    /// # let delivery = testing::delivery(&caspay::provider(), body)?;
+    /// assert!(matches!(processor.process(delivery.clone()).await, Outcome::Done));
+    /// processor.forget(&delivery).await?;
+    /// assert!(matches!(processor.process(delivery).await, Outcome::Done)); // not `Duplicate`
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn forget(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let key = DedupKey::new(delivery.scope(), delivery.event_type(), delivery.id());
         self.core.store.forget(&key).await
