@@ -23,9 +23,9 @@ use crate::dispatch::HandlerError;
 /// assert_eq!(Attempt::from_delivery(&delivery, &()).unwrap().0, 1);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument of a webhook handler whose router has the state `{S}`",
-    label = "cannot be made from a delivery and `{S}`",
-    note = "further arguments are `Delivery`, `State<T>` where `T: FromRef<{S}>`, or your own `FromDelivery`"
+    message = "`{Self}` cannot be an argument of a webhook handler",
+    label = "this handler takes a `{Self}`, which no `FromDelivery` impl can make",
+    note = "after the event come `Delivery`, `State<T>` with a part `T` of the router's state, or your own `FromDelivery`"
 )]
 pub trait FromDelivery<S>: Sized {
     /// Makes the argument.

@@ -21,6 +21,12 @@ use crate::error::BoxError;
 ///
 /// Implemented by [`EventRouter`](crate::EventRouter), by a router wrapped in tower middleware
 /// ([`EventRouter::layer`](crate::EventRouter::layer)), and for any service by [`TakesAll`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the dispatch of a webhook layer",
+    label = "not a dispatch",
+    note = "an `EventRouter<S>` becomes one when it is given its state: `.with_state(..)`",
+    note = "a `Service<Delivery, Response = Outcome>` becomes one in `TakesAll::new(..)`"
+)]
 pub trait Dispatch:
     Service<Delivery, Response = Outcome, Error: Into<BoxError>, Future: Future + Send + 'static>
     + Clone

@@ -119,16 +119,42 @@ mod tests {
         state.finalize().into_bytes().into()
     }
 
+    /// Cases 1 to 4, 6 and 7; case 5 is about truncated MACs, which are never accepted here.
     #[test]
     fn agrees_with_rfc_4231() {
-        let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
-        assert_eq!(const_hex::encode(mac(&[0x0b; 20], b"Hi There")), expected);
-        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(const_hex::encode(mac(b"Jefe", b"what do ya want for nothing?")), expected);
-        // A key longer than a block is hashed first.
-        let expected = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
-        let message = b"Test Using Larger Than Block-Size Key - Hash Key First";
-        assert_eq!(const_hex::encode(mac(&[0xaa; 131], message)), expected);
+        let counting: Vec<u8> = (1..=25).collect();
+        let hashed_key = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        let hashed_key_long_data = b"This is a test using a larger than block-size key and a larger than \
+            block-size data. The key needs to be hashed before being used by the HMAC algorithm.";
+        let cases: [(&[u8], &[u8], &str); 6] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (&counting, &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"),
+            (&[0xaa; 131], hashed_key, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"),
+            (
+                &[0xaa; 131],
+                hashed_key_long_data,
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, message, expected) in cases {
+            assert_eq!(const_hex::encode(mac(key, message)), expected);
+        }
+    }
+
+    /// Compiles only while all that the layer keeps of a secret is wiped where it is dropped. `Hmac` does not
+    /// say so of itself: it is two states of SHA-256 and a block, and those do.
+    #[test]
+    fn t014_keyed_states_are_wiped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Sha256>();
+        let Keyring { keys } = Keyring::new(&Secrets::new(Secret::weak("one").unwrap()));
+        let _: &[(Arc<str>, Hmac<Sha256>)] = &keys;
     }
 
     #[test]

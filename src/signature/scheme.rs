@@ -105,7 +105,7 @@ impl SignatureScheme {
 
     /// The value is a list of `key=value` pairs separated by commas, with one pair for the timestamp (Unix
     /// seconds) and one or more for signatures: `t=1700000000,v1=ab..,v1=cd..`. Blanks around a pair are
-    /// ignored, pairs with other keys too; a second timestamp refuses the request.
+    /// ignored, other items too; a second timestamp, or an empty signature, refuses the request.
     ///
     /// Unless [`with_signed`](Self::with_signed) says otherwise, the timestamp, a full stop and the body are
     /// signed; the tolerance is 300 s both ways unless [`with_tolerance`](Self::with_tolerance) says

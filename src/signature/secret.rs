@@ -16,6 +16,10 @@ const KNOWN_PREFIXES: [&str; 1] = ["whsec_"];
 
 /// A signing secret as the provider shows it.
 ///
+/// Give every provider and every endpoint a secret of its own. Under a shared one a signature that was made for
+/// one scheme is right for other bytes in another: what CasaPay signs as `t.body` is, whole, a body that CasPay
+/// could have signed, and the other way round.
+///
 /// Its text never appears in `Debug` output and is wiped from memory when dropped. The layer keeps only the
 /// keyed hash state that is computed from it.
 ///
@@ -221,6 +225,25 @@ mod tests {
                 .map(|(_, value)| (*value).to_owned())
                 .ok_or(VarError::NotPresent)
         }
+    }
+
+    /// Compiles only while the text of a secret is wiped where it is dropped, and there is one of it: a layer,
+    /// which can be cloned, holds no secret that could be.
+    #[test]
+    fn t014_secrets_are_wiped_and_never_copied() {
+        trait MayBeCloned<Marker> {
+            fn check() {}
+        }
+        impl<T> MayBeCloned<()> for T {}
+        struct Clonable;
+        impl<T: Clone> MayBeCloned<Clonable> for T {}
+
+        fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let Secret { text } = Secret::new(GOOD).unwrap();
+        wiped(&text);
+        // Ambiguous, and an error, for a type that is `Clone`.
+        <Secret as MayBeCloned<_>>::check();
+        <Secrets as MayBeCloned<_>>::check();
     }
 
     #[test]
