@@ -83,7 +83,7 @@ pub(crate) struct Received {
 
 /// Reads `body` to its end, feeding every frame to `feed` as it arrives. A body of one frame is not copied.
 pub(crate) async fn read<B: http_body::Body>(
-    body: B,
+    body: Pin<&mut B>,
     limit: usize,
     timer: &mut Timer,
     feed: impl FnMut(&[u8]),
@@ -93,11 +93,10 @@ pub(crate) async fn read<B: http_body::Body>(
 }
 
 async fn read_to_end<B: http_body::Body>(
-    body: B,
+    mut body: Pin<&mut B>,
     limit: usize,
     mut feed: impl FnMut(&[u8]),
 ) -> Result<Received, RejectionReason> {
-    let mut body = pin!(body);
     let mut collected = Collected::Nothing;
     let mut trailers = None;
     for taken in 1_usize.. {
@@ -205,7 +204,7 @@ mod tests {
     async fn read_all(body: Frames, limit: usize) -> (Result<Received, RejectionReason>, Vec<u8>) {
         let mut fed = Vec::new();
         let mut timer = Timer::after(Duration::from_secs(1));
-        let received = read(body, limit, &mut timer, |bytes| fed.extend_from_slice(bytes)).await;
+        let received = read(pin!(body), limit, &mut timer, |bytes| fed.extend_from_slice(bytes)).await;
         (received, fed)
     }
 
@@ -269,7 +268,7 @@ mod tests {
             }
         }
         let mut timer = Timer::after(Duration::ZERO);
-        let received = read(Flood, 5, &mut timer, |_| ()).await;
+        let received = read(pin!(Flood), 5, &mut timer, |_| ()).await;
         assert_eq!(received.unwrap_err(), RejectionReason::BodyTimeout);
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, Ready, ready as resolved};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
@@ -75,7 +75,7 @@ where
             Ok(presented) => {
                 let pipeline = Pipeline {
                     inner: self.inner.clone(),
-                    dispatch: self.dispatch.clone(),
+                    dispatch: Some(self.dispatch.clone()),
                     config: Arc::clone(&self.config),
                     span: span.clone(),
                     started,
@@ -147,7 +147,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// One request on its way.
 struct Pipeline<S, D, St> {
     inner: Option<S>,
-    dispatch: D,
+    dispatch: Option<D>,
     config: Arc<Config<St>>,
     span: Span,
     started: Instant,
@@ -171,100 +171,130 @@ where
     St: DedupStore,
     RB: Send + 'static,
 {
-    async fn receive<B>(
-        self,
+    /// All steps. Each borrows what was captured, and little lives across an await: a future of more than a
+    /// kilobyte costs an allocator more than some of the steps.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would keep its arguments twice")]
+    fn receive<B>(
+        mut self,
         mut parts: Parts,
         body: B,
         presented: Presented,
-    ) -> Result<Response<ResponseBody<RB>>, S::Error>
+    ) -> impl Future<Output = Result<Response<ResponseBody<RB>>, S::Error>> + Send
     where
         B: http_body::Body<Data: Send> + Send + 'static,
     {
-        let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
-        let mut respond_by = Timer::at(deadline);
-        let authentic = match verify(&self.config, &parts.headers, body, presented, &mut respond_by).await {
-            Ok(authentic) => authentic,
-            Err(reason) => return Ok(self.ending().reject(reason, None)),
-        };
-        if let Some(signature) = parts.headers.get_mut(self.config.provider.signature_header()) {
+        async move {
+            let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
+            let mut respond_by = Timer::at(deadline);
+            let next =
+                match verify(&self.config, &parts.headers, pin!(body), &presented, &mut respond_by).await {
+                    Ok(authentic) => self.next(&mut parts, authentic),
+                    Err(reason) => Next::Answer(Err(reason)),
+                };
+            match next {
+                Next::Dispatch(delivery) => self.dispatch(delivery, respond_by).await,
+                Next::Forward(delivery, trailers) => {
+                    self.forward(&mut parts, trailers, delivery, respond_by).await
+                }
+                Next::DeadLetter(delivery, error) => self.dead_letter(delivery, error, respond_by).await,
+                Next::Answer(Ok(accepted)) => Ok(self.ending().accept(accepted)),
+                Next::Answer(Err(reason)) => Ok(self.ending().reject(reason, None)),
+            }
+        }
+    }
+
+    /// Reads the envelope and decides who takes the event.
+    fn next(&self, parts: &mut Parts, authentic: Authentic) -> Next {
+        let Config { core, provider, .. } = &*self.config;
+        if let Some(signature) = parts.headers.get_mut(provider.signature_header()) {
             signature.set_sensitive(true);
         }
-        match identify(&self.config, &authentic) {
-            Identified::Event(event) if self.dispatch.takes(&event.event_type) => {
-                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
-                self.dispatch(Delivery::new(circumstances, event, body.data), respond_by).await
+        let event = match identify(&self.config, &authentic) {
+            Identified::Event(event) => event,
+            Identified::Test => return Next::Answer(Ok(Accepted::TestEvent)),
+            Identified::TooOld => return Next::Answer(Err(RejectionReason::EventTooOld)),
+            // Without a hook there is nothing to claim it for.
+            Identified::Unreadable(_) if core.dead_letter.is_none() => {
+                return Next::Answer(Err(RejectionReason::Unreadable));
             }
-            Identified::Event(event) if self.inner.is_some() => {
-                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers.clone());
-                let delivery = Delivery::new(circumstances, event, body.data.clone());
-                self.forward(parts, body, delivery, respond_by).await
-            }
-            Identified::Event(event) => {
-                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
-                self.ending().identified(&Delivery::new(circumstances, event, body.data));
-                Ok(self.ending().accept(Accepted::Unhandled))
-            }
-            Identified::Test => Ok(self.ending().accept(Accepted::TestEvent)),
-            Identified::TooOld => Ok(self.ending().reject(RejectionReason::EventTooOld, None)),
             Identified::Unreadable(error) => {
-                let (circumstances, body) = circumstances(&self.config, authentic, parts.headers);
-                let delivery = Delivery::unreadable(circumstances, body.data);
-                self.unreadable(error, delivery, respond_by).await
+                let headers = std::mem::take(&mut parts.headers);
+                let (circumstances, body) = circumstances(&self.config, authentic, headers);
+                return Next::DeadLetter(Delivery::unreadable(circumstances, body.data), error);
             }
+        };
+        let dispatches = self.dispatch.as_ref().is_some_and(|dispatch| dispatch.takes(&event.event_type));
+        let forwards = !dispatches && self.inner.is_some();
+        let headers = if forwards { parts.headers.clone() } else { std::mem::take(&mut parts.headers) };
+        let (circumstances, body) = circumstances(&self.config, authentic, headers);
+        let delivery = Delivery::new(circumstances, event, body.data);
+        self.ending().identified(&delivery);
+        if dispatches {
+            Next::Dispatch(delivery)
+        } else if forwards {
+            Next::Forward(delivery, body.trailers)
+        } else {
+            Next::Answer(Ok(Accepted::Unhandled))
         }
     }
 
     /// Hands the event to its handler.
     async fn dispatch(
-        mut self,
+        &mut self,
         delivery: Delivery,
         mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        self.ending().identified(&delivery);
-        let prepared = before(pin!(prepare(&mut self.dispatch)), &mut respond_by).await;
+        let Some(mut dispatch) = self.dispatch.take() else {
+            return Ok(self.ending().accept(Accepted::Unhandled));
+        };
+        let prepared = before(pin!(prepare(&mut dispatch)), &mut respond_by).await;
         if prepared != Some(true) {
             return Ok(self.ending().reject(RejectionReason::DispatchRefused, None));
         }
-        // The very service that is ready: a clone of it would not be.
-        let Self { dispatch, config, span, started, .. } = self;
-        let effect = |delivery| dispatch_effect::<D, Answered<S, RB>>(dispatch, delivery);
-        Ending { config: &config, span: &span, started }.settle(delivery, effect, respond_by).await
+        let effect = |delivery| dispatch_effect::<D, Infallible>(dispatch, delivery);
+        let settled = self.ending().settle(delivery, effect, respond_by).await;
+        Ok(self.ending().answer(settled))
     }
 
-    /// Hands the request on to the inner service.
+    /// Hands the request on to the inner service, as it came.
     async fn forward(
-        mut self,
-        parts: Parts,
-        body: Received,
+        &mut self,
+        parts: &mut Parts,
+        trailers: Option<HeaderMap>,
         delivery: Delivery,
         mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
         let Some(mut inner) = self.inner.take() else {
             return Ok(self.ending().accept(Accepted::Unhandled));
         };
-        self.ending().identified(&delivery);
         match before(pin!(ready(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(error),
             None => return Ok(self.ending().reject(RejectionReason::AtCapacity, None)),
         }
-        let effect = |delivery| forward(inner, parts, body, delivery);
-        self.ending().settle(delivery, effect, respond_by).await
+        let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
+        let mut request = Request::from_parts(parts, Body::new(delivery.body().clone(), trailers));
+        request.extensions_mut().insert(delivery.clone());
+        let effect = |_| forward(inner, request);
+        match self.ending().settle(delivery, effect, respond_by).await {
+            Some(Settled { verdict, answer: Some(answer), .. }) => {
+                Ok(self.ending().finish(verdict, answer?.map(ResponseBody::inner)))
+            }
+            settled => Ok(self.ending().answer(settled)),
+        }
     }
 
     /// Hands what cannot be read to the dead-letter hook. It is claimed like any other event, so that a retry
-    /// does not hand it over twice; without a hook there is nothing to claim it for.
-    async fn unreadable(
-        self,
-        error: HandlerError,
+    /// does not hand it over twice.
+    async fn dead_letter(
+        &mut self,
         delivery: Delivery,
+        error: HandlerError,
         respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        if self.config.core.dead_letter.is_none() {
-            return Ok(self.ending().reject(RejectionReason::Unreadable, None));
-        }
-        let effect = |_| resolved(Effect::<Answered<S, RB>>::Handled(error.into_outcome()));
-        self.ending().settle(delivery, effect, respond_by).await
+        let effect = |_| resolved(Effect::<Infallible>::Handled(error.into_outcome()));
+        let settled = self.ending().settle(delivery, effect, respond_by).await;
+        Ok(self.ending().answer(settled))
     }
 
     fn ending(&self) -> Ending<'_, St> {
@@ -276,8 +306,8 @@ where
 async fn verify<St, B: http_body::Body>(
     config: &Config<St>,
     headers: &HeaderMap,
-    body: B,
-    presented: Presented,
+    body: Pin<&mut B>,
+    presented: &Presented,
     respond_by: &mut Timer,
 ) -> Result<Authentic, RejectionReason> {
     let Ok(_permit) = config.unverified.try_acquire() else {
@@ -285,7 +315,8 @@ async fn verify<St, B: http_body::Body>(
     };
     let mut verification = config.verifier.begin(presented);
     let signed_at = verification.presented_at();
-    let body = body::read(body, config.body_limit, respond_by, |bytes| verification.update(bytes)).await?;
+    let feed = |bytes: &[u8]| verification.update(bytes);
+    let body = body::read(body, config.body_limit, respond_by, feed).await?;
     if content_length(headers).is_some_and(|declared| declared != body.data.len() as u64) {
         return Err(RejectionReason::BodyIncomplete);
     }
@@ -297,6 +328,14 @@ async fn verify<St, B: http_body::Body>(
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
     Ok(Authentic { body, proof: proof?, received_at })
+}
+
+/// What to do about an authentic request.
+enum Next {
+    Dispatch(Delivery),
+    Forward(Delivery, Option<HeaderMap>),
+    DeadLetter(Delivery, HandlerError),
+    Answer(Result<Accepted, RejectionReason>),
 }
 
 /// What an authentic body turns out to be.
@@ -353,18 +392,15 @@ fn circumstances<St>(
     (circumstances, authentic.body)
 }
 
-/// Hands the request on, as it came, to an inner service that is ready.
+/// Calls an inner service that is ready.
 fn forward<S, RB>(
     mut inner: S,
-    mut parts: Parts,
-    body: Received,
-    delivery: Delivery,
+    request: Request<Body>,
 ) -> impl Future<Output = Effect<Answered<S, RB>>> + Send + use<S, RB>
 where
     S: Service<Request<Body>, Response = Response<RB>, Future: Send + 'static>,
 {
-    parts.extensions.insert(delivery);
-    let answer = inner.call(Request::from_parts(parts, Body::new(body.data, body.trailers)));
+    let answer = inner.call(request);
     async move {
         let answer = answer.await;
         let success = answer.as_ref().is_ok_and(|response| response.status().is_success());
@@ -416,37 +452,32 @@ impl<St> Ending<'_, St> {
 }
 
 impl<St: DedupStore> Ending<'_, St> {
-    /// Runs the claim until it is settled or the sender must have an answer. From here on nothing is cancelled.
-    async fn settle<F, RB, E>(
+    /// Runs the claim until it is settled, or the sender must have an answer. From here on nothing is cancelled.
+    async fn settle<F, T>(
         &self,
         delivery: Delivery,
         effect: impl FnOnce(Delivery) -> F + Send + 'static,
         mut respond_by: Timer,
-    ) -> Result<Response<ResponseBody<RB>>, E>
+    ) -> Option<Settled<T>>
     where
-        F: Future<Output = Effect<Result<Response<RB>, E>>> + Send + 'static,
-        RB: Send + 'static,
-        E: Send + 'static,
+        F: Future<Output = Effect<T>> + Send + 'static,
+        T: Send + 'static,
     {
         let core = &self.config.core;
         let work = self.span.instrument(settle(Arc::clone(core), delivery, effect));
-        let settled = {
-            let work = pin!(Detachable::new(work, Arc::clone(&core.tasks), Arc::clone(&core.observer)));
-            before(work, &mut respond_by).await
+        let work = pin!(Detachable::new(work, Arc::clone(&core.tasks), Arc::clone(&core.observer)));
+        before(work, &mut respond_by).await
+    }
+
+    /// Our answer to what was settled, or was not in time.
+    fn answer<T, RB>(&self, settled: Option<Settled<T>>) -> Response<ResponseBody<RB>> {
+        let Some(Settled { verdict, outcome, .. }) = settled else {
+            return self.reject(RejectionReason::RespondByPassed, None);
         };
-        let Some(Settled { verdict, outcome, answer }) = settled else {
-            return Ok(self.reject(RejectionReason::RespondByPassed, None));
-        };
-        match (answer, verdict) {
-            (Some(answer), _) => Ok(self.finish(verdict, answer?.map(ResponseBody::inner))),
-            (None, Ok(accepted)) => Ok(self.accept(accepted)),
-            (None, Err(reason)) => {
-                let retry_after = match outcome {
-                    Outcome::Busy { retry_after } => Some(retry_after),
-                    _ => None,
-                };
-                Ok(self.reject(reason, retry_after))
-            }
+        match (verdict, outcome) {
+            (Ok(accepted), _) => self.accept(accepted),
+            (Err(reason), Outcome::Busy { retry_after }) => self.reject(reason, Some(retry_after)),
+            (Err(reason), _) => self.reject(reason, None),
         }
     }
 }

@@ -51,7 +51,8 @@ impl Verifier {
     /// A [`Rejection`] with the reason; it must not be told to the sender.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Result<Proof, Rejection> {
         let verify = || {
-            let mut verification = self.begin(self.present(headers)?);
+            let presented = self.present(headers)?;
+            let mut verification = self.begin(&presented);
             verification.update(body);
             verification.finish(now)
         };
@@ -66,7 +67,7 @@ impl Verifier {
 
     /// Starts a MAC for every secret.
     #[inline]
-    pub(crate) fn begin(&self, presented: Presented) -> Verification<'_> {
+    pub(crate) fn begin<'v>(&'v self, presented: &'v Presented) -> Verification<'v> {
         let mut verification = Verification { verifier: self, presented, macs: self.keyring.begin() };
         self.scheme.feed_before_body(&mut verification.macs, verification.presented.timestamp_text());
         verification
@@ -90,7 +91,7 @@ impl fmt::Debug for Verifier {
 /// A verification whose body is still arriving.
 pub(crate) struct Verification<'v> {
     verifier: &'v Verifier,
-    presented: Presented,
+    presented: &'v Presented,
     macs: Macs,
 }
 
