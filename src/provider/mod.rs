@@ -69,8 +69,8 @@ pub enum Retries {
     Documented {
         /// From the first attempt to the last.
         horizon: Duration,
-        /// Whether each attempt is signed anew. Where it is not, the tolerance must be as wide as the
-        /// horizon.
+        /// Whether each attempt is signed anew. Where it is not, later attempts are refused unless the tolerance
+        /// is as wide as the horizon; it is not widened by itself.
         resigned: bool,
     },
     /// The sender retries, or may; for how long is not documented.
