@@ -97,7 +97,7 @@ fn candidates(provider: &Provider, verifier: &Verifier) {
     let name = provider.signature_header();
     let with = |value: String| HeaderMap::from_iter([(name.clone(), HeaderValue::try_from(value).unwrap())]);
     let many = with(format!("t=1700000000{}", format!(",v1={}", "ab".repeat(32)).repeat(900)));
-    let malformed = with(format!("t=1700000000,v1={},", "ab".repeat(32)));
+    let malformed = with(format!("t=1700000000,t=1700000000,v1={}", "ab".repeat(32)));
     let (body, now) = (&body[..], SystemTime::now());
     let refusing = |name: &str, headers| {
         let run = move |()| {

@@ -15,17 +15,25 @@ use crate::dispatch::HandlerError;
 ///
 /// ```
 /// use axum::{Router, routing::post};
+/// use tower::ServiceExt as _;
 /// use tower_webhook::axum::Verified;
-/// use tower_webhook::{Delivery, Secret, WebhookLayer, caspay};
+/// use tower_webhook::{Delivery, Secret, WebhookLayer, caspay, testing};
 ///
 /// async fn hook(delivery: Delivery, Verified(event): Verified<caspay::events::PaymentCompleted>) {
-///     println!("{}: {} motes", delivery.id(), event.payment.amount);
+///     assert_eq!((delivery.id(), event.payment.amount), ("evt_1", 7));
 /// }
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?;
-/// let app: Router = Router::new().route("/hook", post(hook).layer(layer));
-/// # let _ = app;
-/// # Ok::<(), tower_webhook::ConfigError>(())
+/// let app = Router::new().route("/", post(hook).layer(layer));
+///
+/// let body = r#"{"id":"evt_1","type":"payment.completed","data":
+///     {"payment":{"id":"pay_1","amount":7,"currency":"CSPR","status":"completed"}}}"#;
+/// let request = testing::sign(&caspay::provider(), &Secret::new("a-signing-secret")?, body);
+/// assert_eq!(app.oneshot(request).await?.status(), 200);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "destructured in the arguments of handlers")]

@@ -19,6 +19,15 @@ const FRAMES_A_POLL: usize = 128;
 /// The request body that the inner service receives: the verified bytes, and the trailers if there were any.
 ///
 /// Never fails and never waits: everything is there.
+///
+/// ```
+/// use tower_webhook::{Secret, caspay, testing};
+///
+/// // An inner service reads it in one go. The same type is the body of a signed test request.
+/// let request = testing::sign(&caspay::provider(), &Secret::new("a-signing-secret")?, r#"{"id":"evt_1"}"#);
+/// assert_eq!(request.into_body().into_bytes(), r#"{"id":"evt_1"}"#);
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Body {
     data: Option<Bytes>,

@@ -25,6 +25,24 @@ use crate::envelope::Scanned;
 /// them) and headers that are not UTF-8 are left out.
 ///
 /// Its `Debug` output shows the identity, never the body or a header.
+///
+/// ```
+/// use tower_webhook::{Delivery, caspay, testing};
+///
+/// # fn main() -> Result<(), tower_webhook::BoxError> {
+/// let body = r#"{"id":"evt_1","type":"subscription.created","created":1640000000,"data":{"plan":"monthly"}}"#;
+/// let delivery = testing::delivery(&caspay::provider(), body)?;
+/// assert_eq!((delivery.id(), delivery.event_type()), ("evt_1", "subscription.created"));
+/// assert_eq!(delivery.payload(), r#"{"plan":"monthly"}"#);
+/// assert_eq!(delivery.payload_as::<serde_json::Value>()?["plan"], "monthly");
+///
+/// // Into a queue of yours, and out of it again.
+/// let queued = serde_json::to_string(&delivery)?;
+/// let again: Delivery = serde_json::from_str(&queued)?;
+/// assert_eq!((again.id(), again.body()), (delivery.id(), delivery.body()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Delivery {
     inner: Arc<Inner>,
@@ -41,6 +59,8 @@ struct Inner {
     headers: HeaderMap,
     /// Whether a handler has begun: what decides if a claim can be given back after the dispatch failed.
     started: AtomicBool,
+    /// Whether the work outlived its request: then nobody but the log learns how it ended.
+    moved: AtomicBool,
 }
 
 /// What surrounds an event in a delivery.
@@ -56,9 +76,19 @@ pub(crate) struct Circumstances {
 impl Delivery {
     pub(crate) fn new(circumstances: Circumstances, event: Scanned, body: Bytes) -> Self {
         let Circumstances { provider, scope, secret_label, received_at, signed_at, headers } = circumstances;
-        let started = AtomicBool::new(false);
-        let inner =
-            Inner { provider, scope, secret_label, received_at, signed_at, event, body, headers, started };
+        let (started, moved) = (AtomicBool::new(false), AtomicBool::new(false));
+        let inner = Inner {
+            provider,
+            scope,
+            secret_label,
+            received_at,
+            signed_at,
+            event,
+            body,
+            headers,
+            started,
+            moved,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -171,6 +201,14 @@ impl Delivery {
     /// A new attempt: what an earlier one with this delivery began is over.
     pub(crate) fn mark_waiting(&self) {
         self.inner.started.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn mark_moved(&self) {
+        self.inner.moved.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn take_moved(&self) -> bool {
+        self.inner.moved.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn mark_started(&self) {

@@ -40,21 +40,30 @@ const DEFAULT_LRU_CAPACITY: usize = 100_000;
 /// counters and the limits.
 ///
 /// ```
-/// use axum::{Router, routing::post};
-/// use tower_webhook::{EventRouter, Secret, WebhookLayer, caspay};
+/// use axum::Router;
+/// use tower::ServiceExt as _;
+/// use tower_webhook::{EventRouter, Secret, WebhookLayer, caspay, testing};
 ///
 /// async fn on_paid(event: caspay::events::PaymentCompleted) -> Result<(), std::io::Error> {
 ///     println!("{} motes", event.payment.amount);
 ///     Ok(())
 /// }
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let webhook = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
 ///     .with_dispatch(EventRouter::new().on(on_paid));
+/// let stats = webhook.stats();
 ///
-/// let app: Router = Router::new()
-///     .route_service("/webhooks/caspay", webhook.into_service());
-/// # let _ = app;
-/// # Ok::<(), tower_webhook::ConfigError>(())
+/// let app: Router = Router::new().route_service("/webhooks/caspay", webhook.into_service());
+///
+/// let forged = testing::SignedRequest::new(&caspay::provider(), &Secret::new("somebody-elses-secret")?, "{}")
+///     .with_uri("/webhooks/caspay")
+///     .build();
+/// assert_eq!(app.oneshot(forged).await?.status(), 401);
+/// assert_eq!(stats.rejected(tower_webhook::RejectionReason::SignatureMismatch), 1);
+/// # Ok(())
+/// # }
 /// ```
 #[must_use]
 pub struct WebhookLayer<D = NoDispatch, St = LruStore> {
@@ -145,8 +154,8 @@ impl WebhookLayer {
 }
 
 impl<D, St> WebhookLayer<D, St> {
-    /// Hands events to `dispatch`, usually an [`EventRouter`](crate::EventRouter). What it does not take goes to
-    /// the inner service.
+    /// Hands events to `dispatch`, usually an [`EventRouter`](crate::EventRouter), in place of the one before. What
+    /// it does not take goes to the inner service. Default: none, so that everything does.
     pub fn with_dispatch<T: Dispatch>(mut self, dispatch: T) -> WebhookLayer<T, St> {
         // Other handlers, other warnings.
         self.config.warned = Arc::default();
@@ -155,6 +164,20 @@ impl<D, St> WebhookLayer<D, St> {
 
     /// Remembers events in `store`. Default: an [`LruStore`] of 100,000 events, which protects one instance and
     /// forgets when it restarts.
+    ///
+    /// Hand it an `Arc` to keep a handle, or to share one store between layers.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_webhook::{LruStore, Secret, WebhookLayer, caspay};
+    ///
+    /// let store = Arc::new(LruStore::new(1_209_600)); // two events a second for 7 days
+    /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    ///     .with_store(Arc::clone(&store));
+    /// assert_eq!(store.evicted_young(), 0); // for an alarm: anything else says that it is too small
+    /// # drop(layer);
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
     pub fn with_store<T: DedupStore>(self, store: T) -> WebhookLayer<D, T> {
         let Core { timing, on_store_failure, live_only, dead_letter, in_flight, tasks, observer, .. } =
             (*self.config.core).clone();
@@ -181,11 +204,23 @@ impl<D, St> WebhookLayer<D, St> {
     }
 
     /// Names the endpoint, so that two endpoints of one provider that share a store keep their events apart. The
-    /// name is part of every event's identity: choose it once. Counters begin anew.
+    /// name is part of every event's identity: choose it once, and give each endpoint a secret of its own, since
+    /// the signature does not cover the name. Counters begin anew: ask for [`stats`](Self::stats) afterwards.
+    /// Default: no name; the scope is the provider's.
     ///
     /// # Errors
     ///
     /// [`ConfigError::InvalidName`] unless the name has 1 to 64 characters of `a-z`, `0-9`, `-`, `_` and `.`.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigError, Secret, WebhookLayer, caspay};
+    ///
+    /// let layer = || WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?);
+    /// assert!(layer()?.with_endpoint("shop-eu").is_ok());
+    /// let error = layer()?.with_endpoint("Shop EU").unwrap_err();
+    /// assert_eq!(error, ConfigError::InvalidName { name: "Shop EU".to_owned() });
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     pub fn with_endpoint(mut self, name: &str) -> Result<Self, ConfigError> {
         check_name(name)?;
         let scope: Arc<str> = format!("{}/{name}", self.config.provider_name).into();
@@ -217,7 +252,9 @@ impl<D, St> WebhookLayer<D, St> {
         Ok(self)
     }
 
-    /// The longest body that is read, in bytes. Default: 1 MiB, unless the preset says otherwise.
+    /// The longest body that is read, in bytes; a longer one is answered 413. Default: 1 MiB, unless the preset
+    /// says otherwise: more than any documented event, little enough that a crowd of strangers cannot fill a
+    /// machine.
     ///
     /// # Errors
     ///
@@ -227,8 +264,8 @@ impl<D, St> WebhookLayer<D, St> {
         Ok(self)
     }
 
-    /// How many handlers run at once, those that outlived their request among them. Beyond that events are
-    /// answered 503. Default: 1,024.
+    /// How many handlers run at once, those that outlived their request among them, which a concurrency limit
+    /// around the layer would miss. Beyond that events are answered 503. Default: 1,024.
     ///
     /// # Errors
     ///
@@ -239,7 +276,8 @@ impl<D, St> WebhookLayer<D, St> {
     }
 
     /// How many bodies are read at once whose sender has proved nothing yet. Beyond that requests are answered
-    /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 256, which with bodies of 1 MiB are 256 MiB.
+    /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 256, which with
+    /// bodies of 1 MiB are 256 MiB.
     ///
     /// # Errors
     ///
@@ -249,13 +287,14 @@ impl<D, St> WebhookLayer<D, St> {
         Ok(self)
     }
 
-    /// Changes the status codes of answers.
+    /// Changes the status codes of answers: see [`Answers`] for the table, and for what it does not let you change.
     pub fn with_answers(mut self, answers: Answers) -> Self {
         self.config.answers = answers;
         self
     }
 
-    /// The clock that signed timestamps are judged by. The store has its own. Default: [`SystemClock`].
+    /// The clock that signed timestamps, and the age of events, are judged by. The store has its own, and timeouts
+    /// follow tokio's. Default: [`SystemClock`]; tests take `testing::ManualClock`.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.config.clock = Arc::new(clock);
         self
@@ -265,19 +304,35 @@ impl<D, St> WebhookLayer<D, St> {
     /// [`permanent`](crate::HandlerError::permanent), and authentic ones that cannot be read.
     ///
     /// The hook is awaited (for 5 s, see [`Timing`]); once it has stored the event, the sender is answered 200.
-    /// Without a hook, or where it fails, the answer is 500, and the sender's retries go on.
+    /// Without a hook, or where it fails, the answer is 500, and the sender's retries go on. Default: no hook, for
+    /// only you know a durable place; until then the sender's retries are the only copy.
     ///
     /// ```
-    /// use tower_webhook::{DeadLetter, Secret, WebhookLayer, caspay};
+    /// use tower::ServiceExt as _;
+    /// use tower_webhook::caspay::events::PaymentCompleted;
+    /// use tower_webhook::{DeadLetter, EventRouter, HandlerError, Secret, WebhookLayer, caspay, testing};
     ///
-    /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    /// async fn on_paid(event: PaymentCompleted) -> Result<(), HandlerError> {
+    ///     Err(HandlerError::permanent(format!("no order for {}", event.payment.id)))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let service = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    ///     .with_dispatch(EventRouter::new().on(on_paid))
     ///     .with_dead_letter(async |letter: DeadLetter| {
-    ///         let _ = (letter.delivery().body(), letter.error());
-    ///         // store both durably, then:
-    ///         Ok::<_, std::io::Error>(())
-    ///     });
-    /// # let _ = layer;
-    /// # Ok::<(), tower_webhook::ConfigError>(())
+    ///         assert_eq!(letter.error().to_string(), "no order for pay_1");
+    ///         // Store it durably with the delivery, which serialises; then:
+    ///         serde_json::to_vec(letter.delivery()).map(drop)
+    ///     })
+    ///     .into_service();
+    ///
+    /// let body = r#"{"id":"evt_1","type":"payment.completed","data":
+    ///     {"payment":{"id":"pay_1","amount":7,"currency":"CSPR","status":"completed"}}}"#;
+    /// let request = testing::sign(&caspay::provider(), &Secret::new("a-signing-secret")?, body);
+    /// assert_eq!(service.oneshot(request).await?.status(), 200);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn with_dead_letter<F, Fut, E>(mut self, hook: F) -> Self
     where
@@ -299,11 +354,23 @@ impl<D, St> WebhookLayer<D, St> {
     /// events, and samples carry old dates. Set to the retention it closes the replay window of a scheme that
     /// signs no timestamp.
     ///
-    /// An event without `created` is then unreadable.
+    /// An event without `created` is then unreadable; one whose `created` lies in the future passes.
     ///
     /// # Errors
     ///
     /// [`ConfigError::InvalidPath`] where the provider's envelope has no `created`.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigWarning, Secret, WebhookLayer, caspay};
+    ///
+    /// let layer = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?;
+    /// let warned = |warnings: &[_]| warnings.iter().any(|w| matches!(w, ConfigWarning::ReplayWindow { .. }));
+    /// assert!(warned(&layer.warnings()));
+    ///
+    /// let retention = layer.timing().retention();
+    /// assert!(!warned(&layer.with_max_event_age(retention)?.warnings()));
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
     pub fn with_max_event_age(mut self, age: Duration) -> Result<Self, ConfigError> {
         needs(self.config.provider.envelope().has_created(), "created")?;
         self.config.max_event_age = Some(age);
@@ -311,11 +378,20 @@ impl<D, St> WebhookLayer<D, St> {
     }
 
     /// Keeps test events from the handlers: they are acknowledged and counted. An event that does not say what it
-    /// is counts as unreadable.
+    /// is counts as unreadable. Off by default: an endpoint under test receives nothing else.
     ///
     /// # Errors
     ///
     /// [`ConfigError::InvalidPath`] where the provider's envelope has no `livemode`.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigError, Secret, WebhookLayer, casapay, caspay};
+    ///
+    /// let layer = |provider| WebhookLayer::new(provider, Secret::new("a-signing-secret")?);
+    /// assert!(layer(casapay::provider())?.require_live_mode().is_ok());
+    /// assert!(layer(caspay::provider())?.require_live_mode().is_err()); // its events do not say
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     pub fn require_live_mode(mut self) -> Result<Self, ConfigError> {
         needs(self.config.provider.envelope().has_livemode(), "livemode")?;
         self.core_mut().live_only = true;
@@ -334,8 +410,8 @@ impl<D, St> WebhookLayer<D, St> {
         Ok(self)
     }
 
-    /// Answers 415 to a request whose `Content-Type` is not JSON. Off by default: the bytes are what counts, and
-    /// the header is not signed.
+    /// Answers 415 to a request whose `Content-Type` is neither `application/json` nor ends in `+json`. Off by
+    /// default: the bytes are what counts, and the header is not signed.
     pub fn require_json_content_type(mut self) -> Self {
         self.config.json_only = true;
         self
@@ -348,7 +424,7 @@ impl<D, St> WebhookLayer<D, St> {
         self
     }
 
-    /// The counters, read live.
+    /// The counters, read live. Take it before the layer is mounted.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.config.core.observer.stats()
@@ -365,7 +441,7 @@ impl<D, St> WebhookLayer<D, St> {
         &self.config.core.timing
     }
 
-    /// Waits at shutdown for handlers that outlived their request.
+    /// Waits at shutdown for handlers that outlived their request. Take it before the layer is mounted.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         Shutdown::new(Arc::clone(&self.config.core.tasks))
@@ -405,6 +481,16 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
     }
 
     /// What is allowed but worth a look. Logged at WARN when the layer is mounted for the first time.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigWarning, EventRouter, Secret, WebhookLayer, casapay};
+    ///
+    /// let layer = WebhookLayer::new(casapay::provider(), Secret::new("whsec_a-signing-secret")?)?
+    ///     .with_dispatch(EventRouter::new().on_type("invoice.payed", async |_: serde_json::Value| ()));
+    /// let misspelt = ConfigWarning::UnlistedEventType { event_type: "invoice.payed".to_owned() };
+    /// assert!(layer.warnings().contains(&misspelt));
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn warnings(&self) -> Vec<ConfigWarning> {
         let Config { core, provider, .. } = &self.config;
@@ -438,7 +524,7 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
     }
 }
 
-/// A dispatch that has handlers: all but [`NoDispatch`].
+/// A dispatch that has handlers: all but [`NoDispatch`]. Implement it for a [`Dispatch`] of your own.
 #[diagnostic::on_unimplemented(
     message = "this layer has no dispatch, so that nothing would handle what it verifies",
     label = "no dispatch",
@@ -478,7 +564,7 @@ fn lists(provider: &Provider, event_type: &str) -> bool {
         })
 }
 
-/// A configuration that works but may surprise.
+/// A configuration that works but may surprise. From [`WebhookLayer::warnings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigWarning {

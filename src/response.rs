@@ -19,6 +19,18 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// How a delivery was accepted. Inserted into the extensions of the response for the layers around.
+///
+/// ```
+/// use tower_webhook::Accepted;
+///
+/// fn was_duplicate<B>(response: &http::Response<B>) -> bool {
+///     response.extensions().get::<Accepted>() == Some(&Accepted::Duplicate)
+/// }
+/// let mut response = http::Response::new(());
+/// assert!(!was_duplicate(&response));
+/// response.extensions_mut().insert(Accepted::Duplicate);
+/// assert!(was_duplicate(&response));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Accepted {
@@ -108,7 +120,12 @@ pub enum Answer {
 /// | permanent or unreadable, no dead-letter hook or it failed | `Permanent` | 500 |
 ///
 /// Bodies are empty, so that nothing tells a forger why it was refused. Answers of 503 carry `Retry-After`, 1 to
-/// 30 whole seconds. Every documented sender retries 503; several stop for good on 4xx.
+/// 30 whole seconds, and no more than the lease.
+///
+/// Why these: every documented sender takes 200 for success and retries 503, whereas several stop for good on a
+/// 4xx. A duplicate of a done event is 200, since anything else would be retried or held against your endpoint; one
+/// of an event in flight is 503, since the first run can still fail. 401 is the one answer to whatever is not
+/// authentic.
 ///
 /// ```
 /// use http::StatusCode;
@@ -123,6 +140,9 @@ pub enum Answer {
 /// assert_eq!(error, ConfigError::AcknowledgesUnsettled { answer: "InFlight", status: 200 });
 /// # Ok::<(), ConfigError>(())
 /// ```
+///
+/// Given to the layer by [`WebhookLayer::with_answers`](crate::WebhookLayer::with_answers). The answer of an inner
+/// service is its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Answers {
@@ -280,7 +300,7 @@ pub(crate) fn annotate<RB>(response: &mut Response<RB>, verdict: Result<Accepted
 }
 
 pin_project_lite::pin_project! {
-    /// The body of a response: ours, or the inner service's, unchanged.
+    /// The body of a response: ours, which is empty, or the inner service's, unchanged.
     pub struct ResponseBody<RB> {
         #[pin]
         kind: Kind<RB>,

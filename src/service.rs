@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, Ready, ready as resolved};
+use std::future::{Future, Ready, ready};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,13 +24,14 @@ use crate::error::RejectionReason;
 use crate::future::ResponseFuture;
 use crate::layer::Config;
 use crate::observe::Span;
-use crate::process::{Detachable, Effect, Settled, dispatch_effect, prepare, ready, settle};
+use crate::process::{Detachable, Effect, Settled, dispatch_effect, prepare, readiness, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
 use crate::signature::Proof;
 use crate::signature::header::Presented;
 use crate::timer::{Timer, before, deadline_after};
 
-/// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`.
+/// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`. Its errors are those of `S`; all else
+/// is an answer.
 ///
 /// Always ready: the readiness of the inner service, or of the dispatch, is awaited when a delivery has been
 /// verified, so that unsigned traffic holds none of their permits.
@@ -208,7 +209,7 @@ where
         if let Some(signature) = parts.headers.get_mut(provider.signature_header()) {
             signature.set_sensitive(true);
         }
-        self.span.authentic(authentic.proof.secret_label());
+        core.observer.authentic(&self.span, authentic.proof.label());
         let event = match identify(&self.config, &authentic, &self.span) {
             Identified::Event(event) => event,
             Identified::Test => return Next::Answer(Ok(Accepted::TestEvent)),
@@ -264,7 +265,7 @@ where
         let Some(mut inner) = self.inner.take() else {
             return Ok(self.ending().accept(Accepted::Unhandled));
         };
-        match before(pin!(ready(&mut inner)), &mut respond_by).await {
+        match before(pin!(readiness(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(self.ending().broke(error)),
             None => return Ok(self.ending().reject(RejectionReason::AtCapacity, None)),
@@ -290,7 +291,7 @@ where
         error: HandlerError,
         respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        let effect = |_| resolved(Effect::<Infallible>::Handled(error.into_outcome()));
+        let effect = |_| ready(Effect::<Infallible>::Handled(error.into_outcome()));
         let settled = self.ending().settle(delivery, effect, respond_by).await;
         Ok(self.ending().answer(settled))
     }
@@ -469,8 +470,9 @@ impl<St: DedupStore> Ending<'_, St> {
         T: Send + 'static,
     {
         let core = &self.config.core;
-        let work = self.span.instrument(settle(Arc::clone(core), delivery, effect));
-        let work = pin!(Detachable::new(work, Arc::clone(&core.tasks), Arc::clone(&core.observer)));
+        let work = self.span.instrument(settle(Arc::clone(core), delivery.clone(), effect));
+        let (tasks, observer) = (Arc::clone(&core.tasks), Arc::clone(&core.observer));
+        let work = pin!(Detachable::new(work, delivery, tasks, observer));
         before(work, &mut respond_by).await
     }
 

@@ -10,7 +10,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long each step may take, and how long a done event is remembered.
 ///
-/// The defaults fit together; a change is checked when it is given to the layer:
+/// The defaults fit together; a change is checked when it is
+/// [given to the layer](crate::WebhookLayer::with_timing):
 ///
 /// - `respond_by <= handler_timeout`: a handler that outlives the answer must be allowed to finish.
 /// - `handler_timeout + dead_letter_timeout + 2 x store_timeout < lease`: a claim must outlast everything that
@@ -63,7 +64,7 @@ impl Timing {
 
     /// When the sender has its answer at the latest, counted from the request's head, over body, claim,
     /// handler and completion. A handler that is not done by then goes on in a task of its own; the sender is
-    /// answered 503, and its retry finds the event done.
+    /// answered 503, and its retry finds the event done. Code that blocks the executor delays it.
     ///
     /// Default: 4 s, which fits the least patient of the widespread senders (5 s); or the provider's documented
     /// deadline less a fifth, and less at least 1 s, but never less than half of it.
@@ -73,19 +74,22 @@ impl Timing {
     }
 
     /// How long a handler may run, whether or not the sender still waits. Then it is dropped, and its lease is
-    /// left to run out. Default: 20 s.
+    /// left to run out, since blocking work that it started may still be running. Default: 20 s, longer than any
+    /// request should take, and short enough for the lease.
     #[must_use]
     pub fn handler_timeout(&self) -> Duration {
         self.handler_timeout
     }
 
-    /// How long the dead-letter hook may take. Default: 5 s.
+    /// How long the [dead-letter hook](crate::WebhookLayer::with_dead_letter) may take. Default: 5 s, for it
+    /// writes one record.
     #[must_use]
     pub fn dead_letter_timeout(&self) -> Duration {
         self.dead_letter_timeout
     }
 
-    /// How long the store may take for one operation. Default: 2 s.
+    /// How long the store may take for one operation. Default: 2 s: a store that takes longer is down, and two
+    /// operations must fit into the lease.
     #[must_use]
     pub fn store_timeout(&self) -> Duration {
         self.store_timeout
@@ -98,8 +102,10 @@ impl Timing {
         self.lease
     }
 
-    /// How long a done event is remembered. Default: 7 days, or the provider's retry horizon and a day where
-    /// that is longer.
+    /// How long a done event is remembered, counted from its completion; duplicates do not prolong it. Default:
+    /// 7 days, which also covers an operator who redelivers by hand; or the provider's retry horizon and a day,
+    /// or twice its tolerance, where one of them is longer. For a scheme that signs no timestamp it is the replay
+    /// window.
     #[must_use]
     pub fn retention(&self) -> Duration {
         self.retention

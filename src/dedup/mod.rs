@@ -1,4 +1,5 @@
-//! Step 4: claim an event, then complete or release it. See [`DedupStore`] for the protocol.
+//! Step 4: claim an event, then complete or release it. See [`DedupStore`] for the protocol, and
+//! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
 
@@ -122,8 +123,8 @@ impl<'a> ClaimRequest<'a> {
 
 /// Proof of a claim: the key and the fence that the store gave out with it.
 ///
-/// A store increases the fence with every claim of a key, so that a holder that lost its lease can be told
-/// from the one that took over.
+/// A store increases the fence with every claim of a key, also after a release and after the event was forgotten,
+/// so that a holder that lost its lease can be told from the one that took over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     key: DedupKey,
@@ -177,6 +178,14 @@ pub enum Completion {
 }
 
 /// What a store is, so that start-up can warn where it does not fit.
+///
+/// ```
+/// use tower_webhook::dedup::{DedupStore, LruStore, StoreInfo};
+///
+/// let info = LruStore::new(100_000).info();
+/// assert_eq!(info, StoreInfo::new(false, false).with_capacity(100_000));
+/// assert!(!info.durable() && !info.shared());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreInfo {
     durable: bool,
@@ -239,8 +248,8 @@ impl StoreInfo {
 /// released on drop, so a claim must end by itself when its lease does.
 ///
 /// Methods are async functions without a macro; an implementation writes plain `async fn`. The suite in
-/// `testing::conformance` (feature `testing`) checks all of the above on any store. `docs/stores` has a
-/// walkthrough.
+/// `testing::conformance` (feature `testing`) checks all of the above on any store.
+/// [`docs::stores`](crate::docs::stores) writes one, and says what is easily got wrong.
 pub trait DedupStore: Send + Sync + 'static {
     /// Atomically claims an event.
     ///
@@ -250,12 +259,12 @@ pub trait DedupStore: Send + Sync + 'static {
     /// where [`OnStoreFailure::Process`](crate::OnStoreFailure) was chosen.
     fn claim(&self, request: &ClaimRequest<'_>) -> impl Future<Output = Result<Claim, StoreError>> + Send;
 
-    /// Marks the event of `lease` done, to be remembered for `retain`.
+    /// Marks the event of `lease` done, to be remembered for `retain` from now on, whatever looks at it.
     ///
     /// # Errors
     ///
     /// Where the store cannot answer. The caller answers 200 all the same and tries again in the
-    /// background.
+    /// background. A repetition of a completion whose answer was lost may report [`Completion::LeaseLost`].
     fn complete(
         &self,
         lease: &Lease,
@@ -440,5 +449,22 @@ mod tests {
         assert_eq!(error.to_string(), "the deduplication store holds an unreadable entry");
         assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("no state"));
         assert!(std::error::Error::source(&StoreError::timeout()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_shared_store_is_the_store() {
+        let store = Arc::new(LruStore::new(10));
+        let request = ClaimRequest::new("s", "t", "a", Duration::from_secs(30));
+        let claim = async || DedupStore::claim(&store, &request).await.map_err(|error| error.to_string());
+        let Ok(Claim::Acquired(lease)) = claim().await else { panic!("not acquired") };
+        assert!(matches!(claim().await, Ok(Claim::InFlight { .. })));
+        assert!(DedupStore::release(&store, &lease).await.is_ok());
+        let Ok(Claim::Acquired(lease)) = claim().await else { panic!("not released") };
+        let completed = DedupStore::complete(&store, &lease, Duration::from_secs(60)).await;
+        assert!(matches!(completed, Ok(Completion::Completed)));
+        assert_eq!(claim().await, Ok(Claim::Done));
+        assert!(DedupStore::forget(&store, request.key()).await.is_ok());
+        assert!(matches!(claim().await, Ok(Claim::Acquired(_))));
+        assert_eq!(DedupStore::info(&store), StoreInfo::new(false, false).with_capacity(10));
     }
 }

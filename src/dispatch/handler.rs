@@ -8,6 +8,22 @@ use std::future::Future;
 /// can be called with. That `E` can be read, that the arguments can be made from a delivery and that the output
 /// means something is asked where a handler is registered, by [`EventRouter::on`](crate::EventRouter::on), so
 /// that each mistake gets an error of its own.
+///
+/// ```
+/// use tower_webhook::caspay::events::{PaymentCompleted, PaymentFailed};
+/// use tower_webhook::{Delivery, EventRouter, HandlerError, Outcome, State};
+///
+/// async fn on_paid(event: PaymentCompleted, State(shop): State<String>) -> Result<(), HandlerError> {
+///     if event.payment.currency == "CSPR" { Ok(()) } else { Err(HandlerError::permanent(shop)) }
+/// }
+/// async fn on_failed(event: PaymentFailed, delivery: Delivery) -> Outcome {
+///     println!("{}: {}", delivery.id(), event.payment.id);
+///     Outcome::Done
+/// }
+///
+/// let events = EventRouter::new().on(on_paid).on(on_failed).with_state("a shop".to_owned());
+/// assert_eq!(events.event_types(), ["payment.completed", "payment.failed"]);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a webhook handler",
     label = "not an async function of an event and up to four further arguments",

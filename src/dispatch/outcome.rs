@@ -21,7 +21,7 @@ pub enum Outcome {
     Unhandled,
     /// The event was done before; no handler ran.
     Duplicate,
-    /// Not now: it is being handled, or there is no room.
+    /// Not now: it is being handled, or there is no room. From a handler: try again later; the claim is given back.
     Busy {
         /// How long to wait before the next attempt.
         retry_after: Duration,
@@ -219,6 +219,14 @@ impl Error for Carried {
 }
 
 /// What a handler may return: `()`, [`Outcome`], or a `Result` of one of them and any error.
+///
+/// ```
+/// use tower_webhook::Outcome;
+/// use tower_webhook::dispatch::IntoOutcome;
+///
+/// assert!(matches!(().into_outcome(), Outcome::Done));
+/// assert!(matches!(Err::<(), _>("the disk is full").into_outcome(), Outcome::Failed(_)));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a webhook handler cannot return `{Self}`",
     label = "not something a handler may return",

@@ -146,7 +146,8 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
         self.insert(pattern, route, place)
     }
 
-    /// Registers a handler for every type that no other takes. Its first argument is the [`Delivery`].
+    /// Registers a handler for every type that no other takes. Its first argument is the [`Delivery`]. Default:
+    /// none, so that an event that nobody takes goes on to the inner service, or is acknowledged without a claim.
     ///
     /// # Panics
     ///
@@ -169,6 +170,14 @@ impl<S: Send + Sync + 'static> EventRouter<S> {
     }
 
     /// Adds the handlers of `other`.
+    ///
+    /// ```
+    /// use tower_webhook::EventRouter;
+    ///
+    /// let payments = EventRouter::<()>::new().on_type("payment.*", async |_: serde_json::Value| ());
+    /// let refunds = EventRouter::<()>::new().on_type("charge.refunded", async |_: serde_json::Value| ());
+    /// assert_eq!(payments.merge(refunds).event_types(), ["charge.refunded", "payment.*"]);
+    /// ```
     ///
     /// # Panics
     ///

@@ -10,14 +10,15 @@ use self::scan::{Kind, Layout, Slot};
 
 /// Where a provider puts an event's id, type and payload within the JSON body.
 ///
-/// Members are named by [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901) pointers through objects. Id, type
-/// and payload must be present where they are configured; a member that is named here and stands there twice
-/// makes the event unreadable, since two parsers could disagree about which one counts. Everything else in the
-/// body is skipped without being stored.
+/// Members are named by [RFC 6901](https://www.rfc-editor.org/rfc/rfc6901) pointers through objects; none goes
+/// through an array. Id, type and payload must be present where they are configured; a member that is named here
+/// and stands there twice makes the event unreadable, since two parsers could disagree about which one counts.
+/// Everything else in the body is skipped without being stored.
 ///
 /// ```
-/// use tower_webhook::{Envelope, Provider, SignatureScheme};
+/// use tower_webhook::{Envelope, Provider, SignatureScheme, testing};
 ///
+/// # fn main() -> Result<(), tower_webhook::BoxError> {
 /// let acme = Provider::builder("acme")
 ///     .signature(SignatureScheme::hmac_sha256("x-acme-signature"))
 ///     .envelope(
@@ -27,8 +28,13 @@ use self::scan::{Kind, Layout, Slot};
 ///             .with_created("/event/at"),
 ///     )
 ///     .build()?;
-/// # assert_eq!(acme.name(), "acme");
-/// # Ok::<(), tower_webhook::ConfigError>(())
+///
+/// let body = r#"{"event":{"id":"e-1","kind":"order.paid","at":1700000000,"data":{"order":7}}}"#;
+/// let delivery = testing::delivery(&acme, body)?;
+/// assert_eq!((delivery.id(), delivery.event_type()), ("e-1", "order.paid"));
+/// assert_eq!((delivery.created(), delivery.payload()), (Some(1_700_000_000), r#"{"order":7}"#));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -70,7 +76,7 @@ impl Envelope {
         self
     }
 
-    /// Where the event type is.
+    /// Where the event type is. Default: `/type`.
     pub fn with_event_type(mut self, path: impl Into<String>) -> Self {
         self.event_type = EventType::Path(path.into());
         self
@@ -82,7 +88,7 @@ impl Envelope {
         self
     }
 
-    /// Where the payload is: what handlers receive.
+    /// Where the payload is: what handlers receive. Default: the whole body.
     pub fn with_payload(mut self, path: impl Into<String>) -> Self {
         self.payload = Some(path.into());
         self

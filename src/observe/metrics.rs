@@ -75,6 +75,11 @@ impl Meters {
         measured(&self.handler_seconds).record(elapsed.as_secs_f64());
     }
 
+    pub(super) fn authentic(&self, secret_label: &Arc<str>) {
+        let (provider, secret) = (Arc::clone(&self.scope), Arc::clone(secret_label));
+        counter!("webhook_verified_total", "provider" => provider, "secret" => secret).increment(1);
+    }
+
     pub(super) fn api_version_drift(&self) {
         counter!("webhook_api_version_drift_total", "provider" => Arc::clone(&self.scope)).increment(1);
     }

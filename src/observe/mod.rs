@@ -90,6 +90,13 @@ impl Observer {
         let _ = body_bytes;
     }
 
+    /// The signature holds, by the secret of this label.
+    pub(crate) fn authentic(&self, span: &Span, secret_label: &Arc<str>) {
+        #[cfg(feature = "metrics")]
+        self.meters.authentic(secret_label);
+        span.authentic(secret_label);
+    }
+
     /// An authentic request signed a timestamp; `fresh` says whether it lay within the tolerance.
     pub(crate) fn signed_timestamp(&self, signed: u64, now: SystemTime, fresh: bool) {
         #[cfg(feature = "metrics")]
@@ -163,6 +170,11 @@ impl Observer {
 
     pub(crate) fn moved(&self) {
         self.counters.moved.add(1);
+    }
+
+    /// Work that had outlived its request has ended.
+    pub(crate) fn finished_late(&self, delivery: &Delivery, verdict: Result<Accepted, RejectionReason>) {
+        trace::finished_late(delivery, verdict);
     }
 
     pub(crate) fn warn(&self, warning: &crate::layer::ConfigWarning) {

@@ -14,6 +14,9 @@ use crate::error::{BoxError, RejectionReason};
 use crate::layer::ConfigWarning;
 use crate::response::Accepted;
 
+/// What to filter by, wherever in the crate a line is written.
+const TARGET: &str = "tower_webhook";
+
 /// Ids and types come from the sender; a log line keeps this much of one.
 const MAX_SHOWN: usize = 128;
 
@@ -24,6 +27,7 @@ pub(crate) struct Span(tracing::Span);
 impl Span {
     pub(super) fn delivery(scope: &str) -> Self {
         Self(tracing::info_span!(
+            target: TARGET,
             "webhook_delivery",
             provider = scope,
             event_id = Empty,
@@ -36,7 +40,7 @@ impl Span {
     }
 
     /// What is known once the signature holds.
-    pub(crate) fn authentic(&self, secret_label: &str) {
+    pub(super) fn authentic(&self, secret_label: &str) {
         self.0.record("secret", secret_label);
     }
 
@@ -53,10 +57,7 @@ impl Span {
         if self.0.is_disabled() {
             return;
         }
-        let (outcome, reason) = match verdict {
-            Ok(accepted) => ("accepted", accepted.as_str()),
-            Err(reason) => ("rejected", reason.as_str()),
-        };
+        let (outcome, reason) = words(verdict);
         self.0.record("outcome", outcome);
         self.0.record("reason", reason);
         self.0.record("latency_ms", latency.as_secs_f64() * 1_000.0);
@@ -65,6 +66,7 @@ impl Span {
     pub(super) fn refused(&self, scope: &str, reason: RejectionReason, suppressed: u64) {
         self.0.in_scope(|| {
             tracing::warn!(
+                target: TARGET,
                 provider = scope,
                 reason = reason.as_str(),
                 hint = reason.hint(),
@@ -75,12 +77,21 @@ impl Span {
     }
 
     pub(super) fn not_accepted(&self, reason: RejectionReason) {
-        self.0.in_scope(|| tracing::info!(reason = reason.as_str(), "webhook delivery not accepted"));
+        self.0.in_scope(
+            || tracing::info!(target: TARGET, reason = reason.as_str(), "webhook delivery not accepted"),
+        );
     }
 
     /// Runs `future` within the span, wherever it is moved.
     pub(crate) fn instrument<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         future.instrument(self.0.clone())
+    }
+}
+
+fn words(verdict: Result<Accepted, RejectionReason>) -> (&'static str, &'static str) {
+    match verdict {
+        Ok(accepted) => ("accepted", accepted.as_str()),
+        Err(reason) => ("rejected", reason.as_str()),
     }
 }
 
@@ -91,6 +102,7 @@ fn shown(text: &str) -> String {
 
 pub(super) fn clock_suspect(scope: &str, signed: u64, now: u64) {
     tracing::warn!(
+        target: TARGET,
         provider = scope,
         signed,
         now,
@@ -99,16 +111,17 @@ pub(super) fn clock_suspect(scope: &str, signed: u64, now: u64) {
 }
 
 pub(super) fn unreadable(scope: &str, error: &dyn Error) {
-    tracing::error!(provider = scope, error = %error, "authentic webhook delivery is unreadable");
+    tracing::error!(target: TARGET, provider = scope, error = %error, "authentic webhook delivery is unreadable");
 }
 
 pub(super) fn api_version_drift(found: Option<&str>, expected: &str) {
     let found = found.map(shown);
-    tracing::debug!(found, expected, "webhook payload has another api_version than expected");
+    tracing::debug!(target: TARGET, found, expected, "webhook payload has another api_version than expected");
 }
 
 pub(super) fn handler_failed(delivery: &Delivery, reason: RejectionReason, error: &HandlerError) {
     tracing::error!(
+        target: TARGET,
         event_id = %shown(delivery.id()),
         event_type = %shown(delivery.event_type()),
         reason = reason.as_str(),
@@ -118,16 +131,17 @@ pub(super) fn handler_failed(delivery: &Delivery, reason: RejectionReason, error
 }
 
 pub(super) fn dispatch_refused(delivery: &Delivery, error: &BoxError) {
-    tracing::warn!(event_id = %shown(delivery.id()), error = %error, "webhook dispatch refused the event");
+    tracing::warn!(target: TARGET, event_id = %shown(delivery.id()), error = %error, "webhook dispatch refused the event");
 }
 
 pub(super) fn dead_letter_failed(delivery: &Delivery, error: Option<&BoxError>) {
     let error = error.map_or_else(|| "timed out or panicked".to_owned(), ToString::to_string);
-    tracing::error!(event_id = %shown(delivery.id()), error, "dead letter could not be handed over");
+    tracing::error!(target: TARGET, event_id = %shown(delivery.id()), error, "dead letter could not be handed over");
 }
 
 pub(super) fn store_failed(scope: &str, operation: &'static str, error: &StoreError) {
     tracing::error!(
+        target: TARGET,
         provider = scope,
         operation,
         error = %error,
@@ -136,8 +150,21 @@ pub(super) fn store_failed(scope: &str, operation: &'static str, error: &StoreEr
     );
 }
 
+pub(super) fn finished_late(delivery: &Delivery, verdict: Result<Accepted, RejectionReason>) {
+    let (outcome, reason) = words(verdict);
+    tracing::info!(
+        target: TARGET,
+        event_id = %shown(delivery.id()),
+        event_type = %shown(delivery.event_type()),
+        outcome,
+        reason,
+        "webhook delivery finished after its request had ended"
+    );
+}
+
 pub(super) fn lease_lost(delivery: &Delivery) {
     tracing::warn!(
+        target: TARGET,
         event_id = %shown(delivery.id()),
         event_type = %shown(delivery.event_type()),
         "webhook handler finished after its lease had been lost: it may have run twice"
@@ -145,7 +172,7 @@ pub(super) fn lease_lost(delivery: &Delivery) {
 }
 
 pub(super) fn config_warning(scope: &str, warning: &ConfigWarning) {
-    tracing::warn!(provider = scope, "{warning}");
+    tracing::warn!(target: TARGET, provider = scope, "{warning}");
 }
 
 #[cfg(test)]

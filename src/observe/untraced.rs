@@ -19,7 +19,7 @@ impl Span {
         Self
     }
 
-    pub(crate) fn authentic(&self, _: &str) {}
+    pub(super) fn authentic(&self, _: &str) {}
 
     pub(crate) fn identified(&self, _: &str, _: &str) {}
 
@@ -43,5 +43,6 @@ pub(super) fn handler_failed(_: &Delivery, _: RejectionReason, _: &HandlerError)
 pub(super) fn dispatch_refused(_: &Delivery, _: &BoxError) {}
 pub(super) fn dead_letter_failed(_: &Delivery, _: Option<&BoxError>) {}
 pub(super) fn store_failed(_: &str, _: &'static str, _: &StoreError) {}
+pub(super) fn finished_late(_: &Delivery, _: Result<Accepted, RejectionReason>) {}
 pub(super) fn lease_lost(_: &Delivery) {}
 pub(super) fn config_warning(_: &str, _: &ConfigWarning) {}

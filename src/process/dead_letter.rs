@@ -11,7 +11,8 @@ use crate::error::BoxError;
 
 type BoxedResult = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// An event that cannot be handled, with the reason.
+/// An event that cannot be handled, with the reason. Given to the hook of
+/// [`WebhookLayer::with_dead_letter`](crate::WebhookLayer::with_dead_letter), which has an example.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     delivery: Delivery,

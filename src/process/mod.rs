@@ -9,7 +9,7 @@ mod tasks;
 pub use self::dead_letter::DeadLetter;
 pub(crate) use self::dead_letter::DeadLetterHook;
 pub use self::processor::Processor;
-pub(crate) use self::processor::{dispatch_effect, prepare, ready};
+pub(crate) use self::processor::{dispatch_effect, prepare, readiness};
 pub(crate) use self::run::{Ran, run};
 pub(crate) use self::settle::{Core, Effect, Settled, settle};
 pub(crate) use self::tasks::{Detachable, Tasks};
@@ -18,7 +18,8 @@ pub use self::tasks::{Drained, Shutdown};
 /// What to do with a verified event while the deduplication store cannot be asked.
 ///
 /// The default is [`Reject`](Self::Reject); for a provider that never redelivers it is
-/// [`Process`](Self::Process), since a 503 would lose the event.
+/// [`Process`](Self::Process), since a 503 would lose the event. Set by
+/// [`WebhookLayer::with_on_store_failure`](crate::WebhookLayer::with_on_store_failure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnStoreFailure {

@@ -1,16 +1,16 @@
 //! The receiver without HTTP, for queue consumers and catch-up jobs.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::sync::Arc;
 
 use tower_service::Service;
 
-use super::settle::{Core, Effect, Settled, settle};
+use super::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
 use super::{Detachable, Ran, run};
 use crate::dedup::{DedupKey, DedupStore, StoreError};
 use crate::delivery::Delivery;
-use crate::dispatch::{Dispatch, Outcome};
+use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
 use crate::error::{BoxError, RejectionReason};
 
 /// Claim, dispatch and completion without HTTP: runs the same handlers under the same deduplication for
@@ -52,22 +52,38 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// every other one does. A test event is `Unhandled` where the layer
     /// [requires live mode](crate::WebhookLayer::require_live_mode).
     ///
+    /// The signature and the age of the event are the layer's affair: they are not looked at here.
+    ///
     /// Cancel-safe in the sense that matters: dropped once the event is claimed, the rest moves into a task of
     /// its own.
     pub async fn process(&self, delivery: Delivery) -> Outcome {
-        let unwanted = self.core.live_only && delivery.livemode() != Some(true);
-        if unwanted || !self.dispatch.takes(delivery.event_type()) {
+        let live = if self.core.live_only { delivery.livemode() } else { Some(true) };
+        if live == Some(false) || !self.dispatch.takes(delivery.event_type()) {
             return Outcome::Unhandled;
+        }
+        if live.is_none() {
+            let error = HandlerError::unreadable("the envelope has no livemode");
+            return self.settle(delivery, |_| ready(Effect::Handled(error.into_outcome()))).await;
         }
         let mut dispatch = self.dispatch.clone();
         let prepared = run(|| prepare(&mut dispatch), self.core.timing.handler_timeout(), || false).await;
         if prepared != Ran::Finished(true) {
-            return Settled::<()>::busy(RejectionReason::DispatchRefused, std::time::Duration::from_secs(1))
-                .outcome;
+            return Settled::<()>::busy(RejectionReason::DispatchRefused, CAPACITY_PAUSE).outcome;
         }
-        let effect = |delivery| dispatch_effect::<D, ()>(dispatch, delivery);
-        let work = settle(Arc::clone(&self.core), delivery, effect);
-        Detachable::new(work, Arc::clone(&self.core.tasks), Arc::clone(&self.core.observer)).await.outcome
+        self.settle(delivery, |delivery| dispatch_effect(dispatch, delivery)).await
+    }
+
+    async fn settle<F>(
+        &self,
+        delivery: Delivery,
+        effect: impl FnOnce(Delivery) -> F + Send + 'static,
+    ) -> Outcome
+    where
+        F: Future<Output = Effect<()>> + Send + 'static,
+    {
+        let (tasks, observer) = (Arc::clone(&self.core.tasks), Arc::clone(&self.core.observer));
+        let work = settle(Arc::clone(&self.core), delivery.clone(), effect);
+        Detachable::new(work, delivery, tasks, observer).await.outcome
     }
 
     /// Forgets that an event is done, so that a redelivery of it runs again: for the operator whose handler was
@@ -76,6 +92,22 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// # Errors
     ///
     /// Where the store cannot answer.
+    ///
+    /// ```
+    /// # use tower_webhook::{EventRouter, Outcome, Secret, WebhookLayer, caspay, testing};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// # let processor = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    /// #     .with_dispatch(EventRouter::new().on_type("payment.*", async |_: serde_json::Value| ()))
+    /// #     .processor();
+    /// # let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+    /// # let delivery = testing::delivery(&caspay::provider(), body)?;
+    /// assert!(matches!(processor.process(delivery.clone()).await, Outcome::Done));
+    /// processor.forget(&delivery).await?;
+    /// assert!(matches!(processor.process(delivery).await, Outcome::Done)); // not `Duplicate`
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn forget(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let key = DedupKey::new(delivery.scope(), delivery.event_type(), delivery.id());
         self.core.store.forget(&key).await
@@ -95,7 +127,7 @@ impl<D, St> fmt::Debug for Processor<D, St> {
 }
 
 /// Waits until a service is ready.
-pub(crate) async fn ready<T, R>(service: &mut T) -> Result<(), T::Error>
+pub(crate) async fn readiness<T, R>(service: &mut T) -> Result<(), T::Error>
 where
     T: Service<R>,
 {
@@ -104,7 +136,7 @@ where
 
 /// Waits until a dispatch is ready; `false` where it never will be.
 pub(crate) async fn prepare<D: Dispatch>(dispatch: &mut D) -> bool {
-    ready(dispatch).await.is_ok()
+    readiness(dispatch).await.is_ok()
 }
 
 /// Calls a dispatch that is ready.

@@ -24,6 +24,9 @@ pub(crate) async fn run<F: Future>(
     timeout: Duration,
     stopping: impl Fn() -> bool,
 ) -> Ran<F::Output> {
+    if stopping() {
+        return Ran::Stopped;
+    }
     let Some(future) = caught(start) else { return Ran::Panicked };
     let mut future = pin!(Some(future));
     let mut timer = Timer::after(timeout);

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dead_letter::{DeadLetter, DeadLetterHook};
 use super::{OnStoreFailure, Ran, Tasks, run};
@@ -17,10 +17,13 @@ use crate::response::Accepted;
 use crate::timing::Timing;
 
 /// Attempts to record a completion that the store refused, before the mark is given up.
-const COMPLETION_RETRIES: u32 = 10;
+const COMPLETION_RETRIES: u32 = 64;
 
 /// The first pause between them; each further one is twice as long.
 const COMPLETION_PAUSE: Duration = Duration::from_millis(250);
+
+/// And no longer than this: four minutes in all, and an outage is over soon after the store is back.
+const MAX_COMPLETION_PAUSE: Duration = Duration::from_secs(4);
 
 /// What every claim needs. Shared by all clones of a layer.
 pub(crate) struct Core<St> {
@@ -86,7 +89,7 @@ impl<T> Settled<T> {
 }
 
 /// How long a sender should wait before it finds room.
-const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a sender should wait for a store or a handler to recover.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
@@ -101,10 +104,26 @@ where
     St: DedupStore,
     F: Future<Output = Effect<T>>,
 {
-    let Ok(_permit) = Arc::clone(&core.in_flight).try_acquire_owned() else {
+    let settled = attempt(&core, &delivery, effect).await;
+    if delivery.take_moved() {
+        core.observer.finished_late(&delivery, settled.verdict);
+    }
+    settled
+}
+
+async fn attempt<St, T, F>(
+    core: &Arc<Core<St>>,
+    delivery: &Delivery,
+    effect: impl FnOnce(Delivery) -> F,
+) -> Settled<T>
+where
+    St: DedupStore,
+    F: Future<Output = Effect<T>>,
+{
+    let Ok(permit) = Arc::clone(&core.in_flight).try_acquire_owned() else {
         return Settled::busy(RejectionReason::AtCapacity, CAPACITY_PAUSE);
     };
-    let lease = match claim(&core, &delivery).await {
+    let lease = match claim(core, delivery).await {
         Ok(Claim::Acquired(lease)) => Some(lease),
         Ok(Claim::Done) => return Settled::accepted(Accepted::Duplicate, Outcome::Duplicate),
         Ok(Claim::InFlight { retry_after }) => return Settled::busy(RejectionReason::InFlight, retry_after),
@@ -122,7 +141,7 @@ where
         },
     };
     delivery.mark_waiting();
-    let claimed = Claimed { core: &core, delivery: &delivery, lease };
+    let claimed = Claimed { core, delivery, lease, permit };
     let ran = {
         let _running = core.observer.handler_started();
         run(|| effect(delivery.clone()), core.timing.handler_timeout(), || core.tasks.stopping()).await
@@ -152,6 +171,7 @@ struct Claimed<'a, St> {
     core: &'a Arc<Core<St>>,
     delivery: &'a Delivery,
     lease: Option<Lease>,
+    permit: OwnedSemaphorePermit,
 }
 
 impl<St: DedupStore> Claimed<'_, St> {
@@ -235,10 +255,14 @@ impl<St: DedupStore> Claimed<'_, St> {
         match complete(self.core, &lease).await {
             Ok(Completion::Completed) => {}
             Ok(Completion::LeaseLost) => self.core.observer.lease_lost(self.delivery),
-            // The work is done whatever the store says: it is answered 200, and recorded later.
+            // The work is done whatever the store says: it is answered 200, and recorded later. Until then it counts
+            // as in flight, so that a store which takes claims and no completions cannot pile them up.
             Err(_) => {
-                let (core, delivery) = (Arc::clone(self.core), self.delivery.clone());
-                self.core.tasks.spawn(Box::pin(complete_later(core, delivery, lease)));
+                let (core, delivery, permit) = (Arc::clone(self.core), self.delivery.clone(), self.permit);
+                self.core.tasks.spawn(Box::pin(async move {
+                    complete_later(core, delivery, lease).await;
+                    drop(permit);
+                }));
             }
         }
     }
@@ -275,7 +299,7 @@ async fn complete_later<St: DedupStore>(core: Arc<Core<St>>, delivery: Delivery,
             Ok(Completion::Completed) => return,
             Ok(Completion::LeaseLost) => return core.observer.lease_lost(&delivery),
             Err(_) if last => return,
-            Err(_) => pause *= 2,
+            Err(_) => pause = (pause * 2).min(MAX_COMPLETION_PAUSE),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::delivery::Delivery;
 use crate::observe::Observer;
 
 /// How long, after the deadline of a shutdown, handlers that were told to stop get to give their claims back.
@@ -127,14 +128,17 @@ impl Shutdown {
         Self { tasks }
     }
 
-    /// How many handlers are running after their request has ended.
+    /// How many handlers are running after their request has ended, and completions that the store refused are
+    /// being tried again.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.tasks.running()
     }
 
     /// Waits until no such handler runs, for `within` at the most. Handlers that run on are then told to stop:
-    /// each is dropped at its next await, and its claim given back, which takes half a second at the most.
+    /// each is dropped at its next await, and its claim given back, which takes half a second at the most. Blocking
+    /// work that a handler started is not stopped by that; end the process soon, or another instance may run the
+    /// event beside it.
     pub async fn drain(&self, within: Duration) -> Drained {
         Drained { stopped: self.tasks.drain(within).await }
     }
@@ -174,6 +178,7 @@ where
     F::Output: Send,
 {
     future: Option<Pin<Box<F>>>,
+    delivery: Delivery,
     tasks: Arc<Tasks>,
     observer: Arc<Observer>,
     begun: bool,
@@ -186,9 +191,9 @@ where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    pub(crate) fn new(future: F, tasks: Arc<Tasks>, observer: Arc<Observer>) -> Self {
+    pub(crate) fn new(future: F, delivery: Delivery, tasks: Arc<Tasks>, observer: Arc<Observer>) -> Self {
         let future = Some(Box::pin(future));
-        Self { future, tasks, observer, begun: false, polling: false }
+        Self { future, delivery, tasks, observer, begun: false, polling: false }
     }
 }
 
@@ -223,6 +228,7 @@ where
             && !self.polling
         {
             self.observer.moved();
+            self.delivery.mark_moved();
             self.tasks.spawn(future);
         }
     }

@@ -1,7 +1,7 @@
 //! Providers as data: the signature scheme, the envelope, and how the sender behaves.
 //!
 //! A preset is a function that returns a [`Provider`]; nothing in the pipeline knows its name. Your own takes
-//! a few lines of [`Provider::builder`].
+//! a few lines of [`Provider::builder`]: [`docs::providers`](crate::docs::providers) writes and tests one.
 
 pub mod casapay;
 pub mod caspay;
@@ -47,7 +47,21 @@ pub struct Provider {
     api_version: Option<String>,
 }
 
-/// What is known of a sender's redeliveries.
+/// What is known of a sender's redeliveries. It decides for how long done events are remembered, and what happens
+/// while the store is down.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhook::{Provider, Retries, SignatureScheme, Timing};
+///
+/// let month = Duration::from_secs(30 * 86_400);
+/// let patient = Provider::builder("patient")
+///     .signature(SignatureScheme::hmac_sha256("x-signature"))
+///     .retries(Retries::Documented { horizon: month, resigned: true })
+///     .build()?;
+/// assert_eq!(Timing::for_provider(&patient).retention(), month + Duration::from_secs(86_400));
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retries {
@@ -55,8 +69,8 @@ pub enum Retries {
     Documented {
         /// From the first attempt to the last.
         horizon: Duration,
-        /// Whether each attempt is signed anew. Where it is not, the tolerance must be as wide as the
-        /// horizon.
+        /// Whether each attempt is signed anew. Where it is not, later attempts are refused unless the tolerance
+        /// is as wide as the horizon; it is not widened by itself.
         resigned: bool,
     },
     /// The sender retries, or may; for how long is not documented.
@@ -203,7 +217,7 @@ impl ProviderBuilder {
     }
 
     /// Where events keep their id, type and payload. The default is `/id`, `/type`, and the whole body as
-    /// payload.
+    /// payload, the commonest form.
     pub fn envelope(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
         self
@@ -230,6 +244,7 @@ impl ProviderBuilder {
     }
 
     /// The longest body that the provider sends, in bytes, where the default of 1 MiB does not fit.
+    /// [`WebhookLayer::with_body_limit`](crate::WebhookLayer::with_body_limit) has the last word.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = Some(bytes);
         self

@@ -49,7 +49,7 @@ impl Part {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_webhook::{Encoding, Part, SignatureScheme};
+/// use tower_webhook::{Encoding, Part, Provider, SignatureScheme};
 ///
 /// // X-Acme-Signature: sha256=<hex of HMAC-SHA256 over the body>
 /// let acme = SignatureScheme::hmac_sha256("x-acme-signature").with_prefix("sha256=");
@@ -60,8 +60,15 @@ impl Part {
 ///     .with_signed([Part::Timestamp, Part::literal("."), Part::Body])
 ///     .with_encoding(Encoding::Base64)
 ///     .with_tolerance(Duration::from_secs(120));
-/// # let _ = (acme, emca);
+///
+/// let provider = |scheme| Provider::builder("acme").signature(scheme).build();
+/// assert_eq!(provider(acme)?.tolerance(), None); // signs no timestamp
+/// assert_eq!(provider(emca)?.tolerance(), Some(Duration::from_secs(120)));
+/// # Ok::<(), tower_webhook::ConfigError>(())
 /// ```
+///
+/// [`docs::providers`](crate::docs::providers) goes from a page of documentation to a tested description, and lists
+/// what cannot be described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SignatureScheme {
@@ -121,7 +128,8 @@ impl SignatureScheme {
     }
 
     /// How far the signed timestamp may lie from this machine's clock, in whole seconds, both ways; exactly
-    /// the tolerance passes.
+    /// the tolerance passes. Default: 300 s, what most providers chose: wide enough for clocks that NTP keeps and
+    /// a queue at the sender, narrow enough that a captured request soon loses its worth.
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = Some(tolerance);
         self

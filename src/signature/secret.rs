@@ -18,7 +18,7 @@ const KNOWN_PREFIXES: [&str; 1] = ["whsec_"];
 ///
 /// Give every provider and every endpoint a secret of its own. Under a shared one a signature that was made for
 /// one scheme is right for other bytes in another: what CasaPay signs as `t.body` is, whole, a body that CasPay
-/// could have signed, and the other way round.
+/// could have signed. [`docs::threats`](crate::docs::threats#one-secret-one-scheme) shows it.
 ///
 /// Its text never appears in `Debug` output and is wiped from memory when dropped. The layer keeps only the
 /// keyed hash state that is computed from it.

@@ -140,6 +140,10 @@ impl Proof {
         self.signed_at
     }
 
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.secret_label
+    }
+
     pub(crate) fn into_parts(self) -> (Arc<str>, Option<u64>) {
         (self.secret_label, self.signed_at)
     }

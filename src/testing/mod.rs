@@ -1,4 +1,16 @@
 //! For your tests: signed requests, deliveries, a manual clock, faults, and the conformance suite for stores.
+//!
+//! A handler is a function: most of its tests call it. Where the event must be read, or claimed, or signed:
+//!
+//! | what is tested | with |
+//! |---|---|
+//! | the event is read, and by the right handler | [`delivery`] and the router as a `tower::Service` |
+//! | a duplicate runs once | [`delivery`] and [`Processor::process`](crate::Processor::process) |
+//! | the whole receiver | [`sign`] or [`SignedRequest`], and [`ManualClock`] for stale ones |
+//! | the store is down | [`faulty::FaultyStore`] |
+//! | a store of your own | [`conformance::Suite`] |
+//!
+//! Put the feature into your `dev-dependencies`: it can sign, which a receiver has no use for.
 
 pub mod conformance;
 pub mod faulty;

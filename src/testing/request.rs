@@ -132,6 +132,23 @@ pub fn sign(provider: &Provider, secret: &Secret, body: impl Into<Bytes>) -> Req
 /// # Errors
 ///
 /// Where the envelope cannot be read.
+///
+/// ```
+/// use tower::{Service as _, ServiceExt as _};
+/// use tower_webhook::{EventRouter, Outcome, caspay, testing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_webhook::BoxError> {
+/// let mut events = EventRouter::new().on_type("payment.*", async |_: serde_json::Value| ());
+/// let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+/// let delivery = testing::delivery(&caspay::provider(), body)?;
+/// assert!(matches!(events.ready().await?.call(delivery).await?, Outcome::Done));
+///
+/// let error = testing::delivery(&caspay::provider(), "{}").unwrap_err();
+/// assert_eq!(error.to_string(), "the envelope has no id");
+/// # Ok(())
+/// # }
+/// ```
 pub fn delivery(provider: &Provider, body: impl Into<Bytes>) -> Result<Delivery, HandlerError> {
     let body = body.into();
     let event =

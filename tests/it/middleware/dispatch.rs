@@ -140,6 +140,8 @@ async fn no_ending_leaks_a_permit() {
     }
     stage.faults.next(Operation::Complete, 1, Fault::Unavailable);
     assert_eq!(stage.handle("evt_2").await, HANDLED);
+    assert_eq!(stage.deliver("evt_3").await, (503, "at_capacity"), "a completion that is pending counts");
+    stage.settled().await;
     let (answer, run) = stage.begin("evt_3").await;
     assert_eq!(answer.await.unwrap(), RESPOND_BY_PASSED);
     run.dropped().await;

@@ -68,6 +68,7 @@ async fn an_accepted_delivery() {
         (r#"webhook_deliveries_total{provider="casapay",outcome="accepted",reason="handled"}"#, count(1)),
         (r#"webhook_handler_seconds{provider="casapay"}"#, values([1.5])),
         (r#"webhook_handlers_in_flight{provider="casapay"}"#, gauge(0.0)),
+        (r#"webhook_verified_total{provider="casapay",secret="current"}"#, count(1)),
     ]);
     assert_eq!(read(&snapshotter), expected);
 }

@@ -1,0 +1,16 @@
+//! The longer chapters: what you can rely on, who can attack it, and how to add to it. There is no code here.
+
+#[doc = include_str!("guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
+#[doc = include_str!("stores.md")]
+pub mod stores {}
+
+#[doc = include_str!("providers.md")]
+pub mod providers {}
+
+#[doc = include_str!("observability.md")]
+pub mod observability {}
