@@ -198,7 +198,8 @@ impl<D, St> WebhookLayer<D, St> {
             expected_api_version: self.config.expected_api_version,
             max_event_age: self.config.max_event_age,
             reason_extensions: self.config.reason_extensions,
-            warned: self.config.warned,
+            // Another store, other warnings.
+            warned: Arc::default(),
         };
         WebhookLayer { config, dispatch: self.dispatch }
     }
@@ -508,6 +509,12 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
         if provider.retries() == Retries::Undocumented {
             warnings.push(ConfigWarning::UndocumentedHorizon { retention });
         }
+        if let (Retries::Documented { horizon, resigned: false }, Some(tolerance)) =
+            (provider.retries(), provider.tolerance())
+            && tolerance < horizon
+        {
+            warnings.push(ConfigWarning::StaleRetries { horizon, tolerance });
+        }
         if !provider.signs_timestamp() && self.config.max_event_age.is_none_or(|age| age > retention) {
             let forgets = !info.durable() || info.capacity().is_some();
             warnings.push(ConfigWarning::ReplayWindow { retention, forgets });
@@ -580,6 +587,13 @@ pub enum ConfigWarning {
         /// How long done events are remembered.
         retention: Duration,
     },
+    /// The provider retries with its first timestamp: what it sends after the tolerance is refused as stale.
+    StaleRetries {
+        /// For how long it retries.
+        horizon: Duration,
+        /// How old a timestamp may be.
+        tolerance: Duration,
+    },
     /// The provider signs no timestamp: a captured request can be replayed once its event is forgotten.
     ReplayWindow {
         /// How long done events are remembered.
@@ -602,6 +616,13 @@ impl fmt::Display for ConfigWarning {
                 f,
                 "the provider does not document how long it retries; done events are remembered for {}",
                 InDays(*retention)
+            ),
+            Self::StaleRetries { horizon, tolerance } => write!(
+                f,
+                "the provider retries for {} with its first timestamp, and what is older than {} is refused: widen the \
+                 tolerance",
+                InDays(*horizon),
+                InDays(*tolerance)
             ),
             Self::ReplayWindow { retention, forgets } => {
                 write!(

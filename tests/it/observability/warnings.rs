@@ -197,3 +197,18 @@ async fn logged_for_each_endpoint_and_each_dispatch() {
     around_a_service(&base);
     assert!(logged(&log).is_empty(), "the base has been mounted before");
 }
+
+#[test]
+fn retries_with_the_first_timestamp_need_a_wide_tolerance() {
+    let stale = |horizon, resigned, tolerance| {
+        let provider =
+            with_retries(Retries::Documented { horizon, resigned }).with_tolerance(tolerance).unwrap();
+        layer(provider).warnings()
+    };
+    let (horizon, tolerance) = (DAY, DAY - Duration::from_secs(1));
+    let warnings = stale(horizon, false, tolerance);
+    assert_eq!(warnings, [ConfigWarning::StaleRetries { horizon, tolerance }]);
+    assert!(warnings[0].to_string().contains("widen the tolerance"), "{}", warnings[0]);
+    assert_eq!(stale(horizon, false, horizon), []);
+    assert_eq!(stale(horizon, true, tolerance), []);
+}
