@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use bytestring::ByteString;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,7 +23,8 @@ use crate::envelope::Scanned;
 /// Cheap to clone. Handlers take it as an argument; behind the layer it is in the request's extensions. It
 /// serialises, raw body included, so that it can be queued and processed elsewhere with
 /// [`Processor::process`](crate::Processor::process); headers that are marked sensitive (the signature among
-/// them) and headers that are not UTF-8 are left out.
+/// them), credentials, and headers that are not UTF-8 are left out. The format is for JSON and its like, which name
+/// their fields.
 ///
 /// Its `Debug` output shows the identity, never the body or a header.
 ///
@@ -73,6 +75,12 @@ pub(crate) struct Circumstances {
     pub(crate) headers: HeaderMap,
 }
 
+/// What the id of an unreadable delivery begins with.
+const UNREADABLE: &str = "sha256:";
+
+/// Credentials that a sender or a proxy may have put beside the signature. They are of no use later.
+const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
 impl Delivery {
     pub(crate) fn new(circumstances: Circumstances, event: Scanned, body: Bytes) -> Self {
         let Circumstances { provider, scope, secret_label, received_at, signed_at, headers } = circumstances;
@@ -96,7 +104,7 @@ impl Delivery {
     /// can tell a repetition; its type and payload are empty.
     pub(crate) fn unreadable(circumstances: Circumstances, body: Bytes) -> Self {
         let event = Scanned {
-            id: format!("sha256:{}", const_hex::encode(Sha256::digest(&body))).into(),
+            id: format!("{UNREADABLE}{}", const_hex::encode(Sha256::digest(&body))).into(),
             event_type: ByteString::new(),
             payload: ByteString::new(),
             created: None,
@@ -198,6 +206,11 @@ impl Delivery {
         &self.inner.headers
     }
 
+    /// Whether its envelope could be read.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.event_type().is_empty()
+    }
+
     /// A new attempt: what an earlier one with this delivery began is over.
     pub(crate) fn mark_waiting(&self) {
         self.inner.started.store(false, Ordering::Release);
@@ -281,7 +294,7 @@ impl Serialize for Delivery {
             payload,
             headers: headers
                 .iter()
-                .filter(|(_, value)| !value.is_sensitive())
+                .filter(|(name, value)| !value.is_sensitive() && !CREDENTIALS.contains(name))
                 .filter_map(|(name, value)| {
                     let value = std::str::from_utf8(value.as_bytes()).ok()?;
                     Some((name.as_str().to_owned(), value.to_owned()))
@@ -313,10 +326,19 @@ impl<'de> Deserialize<'de> for Delivery {
         }
         let payload = ByteString::try_from(body.slice(begin..end))
             .map_err(|_| D::Error::custom("the payload of a stored delivery is not UTF-8"))?;
-        let mut headers = HeaderMap::with_capacity(stored.headers.len());
+        let mut headers = HeaderMap::new();
         for (name, value) in stored.headers {
             let name = HeaderName::try_from(name).map_err(D::Error::custom)?;
-            headers.append(name, HeaderValue::try_from(value).map_err(D::Error::custom)?);
+            let value = HeaderValue::try_from(value).map_err(D::Error::custom)?;
+            headers.try_append(name, value).map_err(D::Error::custom)?;
+        }
+        let unreadable =
+            stored.id.starts_with(UNREADABLE) && stored.event_type.is_empty() && payload.is_empty();
+        if !unreadable && (stored.id.is_empty() || stored.event_type.is_empty()) {
+            return Err(D::Error::custom("a stored delivery has an id and a type"));
+        }
+        if !unreadable && serde_json::from_str::<&serde_json::value::RawValue>(&payload).is_err() {
+            return Err(D::Error::custom("the payload of a stored delivery is no JSON value"));
         }
         let event = Scanned {
             id: stored.id.into(),
@@ -350,6 +372,8 @@ mod tests {
         let mut signature = HeaderValue::from_static("deadbeef");
         signature.set_sensitive(true);
         headers.insert("x-signature", signature);
+        headers.insert("authorization", HeaderValue::from_static("Bearer hunter2"));
+        headers.insert("cookie", HeaderValue::from_static("session=hunter2"));
         headers.insert("x-binary", HeaderValue::from_bytes(b"\xff").unwrap());
         Circumstances {
             provider: "acme".into(),
@@ -372,7 +396,7 @@ mod tests {
     fn survives_a_queue() {
         let before = delivery(r#"{"id":"evt_1","type":"t","data":{"amount": 100000000000}}"#);
         let json = serde_json::to_string(&before).unwrap();
-        assert!(!json.contains("deadbeef"), "{json}");
+        assert!(!json.contains("deadbeef") && !json.contains("hunter2"), "{json}");
         let after: Delivery = serde_json::from_str(&json).unwrap();
         assert_eq!((after.id(), after.event_type(), after.scope()), ("evt_1", "t", "acme/eu"));
         assert_eq!(after.payload(), r#"{"amount": 100000000000}"#);
@@ -400,6 +424,11 @@ mod tests {
             ("payload", serde_json::json!([2, 1])),
             ("payload", serde_json::json!([0, 999])),
             ("payload", serde_json::json!([8, 9])),
+            ("payload", serde_json::json!([1, 4])),
+            ("payload", serde_json::json!([0, 0])),
+            ("id", serde_json::json!("")),
+            ("type", serde_json::json!("")),
+            ("headers", (0..40_000).map(|n| serde_json::json!([format!("x-{n}"), ""])).collect()),
             ("body_base64", serde_json::json!("AA==")),
             ("body", serde_json::Value::Null),
             ("headers", serde_json::json!([["a b", "c"]])),

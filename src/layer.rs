@@ -130,6 +130,7 @@ impl WebhookLayer {
             live_only: false,
             dead_letter: None,
             in_flight: Arc::new(Semaphore::new(DEFAULT_MAX_IN_FLIGHT)),
+            stage: None,
             tasks: Tasks::new(),
             observer: Arc::new(Observer::new(Arc::clone(&name))),
         };
@@ -179,11 +180,21 @@ impl<D, St> WebhookLayer<D, St> {
     /// # Ok::<(), tower_webhook::ConfigError>(())
     /// ```
     pub fn with_store<T: DedupStore>(self, store: T) -> WebhookLayer<D, T> {
-        let Core { timing, on_store_failure, live_only, dead_letter, in_flight, tasks, observer, .. } =
-            (*self.config.core).clone();
+        let Core {
+            timing, on_store_failure, live_only, dead_letter, in_flight, stage, tasks, observer, ..
+        } = (*self.config.core).clone();
         let store = Arc::new(store);
-        let core =
-            Core { store, timing, on_store_failure, live_only, dead_letter, in_flight, tasks, observer };
+        let core = Core {
+            store,
+            timing,
+            on_store_failure,
+            live_only,
+            dead_letter,
+            in_flight,
+            stage,
+            tasks,
+            observer,
+        };
         let config = Config {
             core: Arc::new(core),
             provider: self.config.provider,
@@ -357,9 +368,13 @@ impl<D, St> WebhookLayer<D, St> {
     ///
     /// An event without `created` is then unreadable; one whose `created` lies in the future passes.
     ///
+    /// An event that says it was created further in the future than `age` is refused as well: milliseconds in the place
+    /// of seconds, for instance, would never grow old.
+    ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidPath`] where the provider's envelope has no `created`.
+    /// [`ConfigError::InvalidPath`] where the provider's envelope has no `created`, [`ConfigError::ZeroLimit`] under one
+    /// second.
     ///
     /// ```
     /// use tower_webhook::{ConfigWarning, Secret, WebhookLayer, caspay};
@@ -374,6 +389,9 @@ impl<D, St> WebhookLayer<D, St> {
     /// ```
     pub fn with_max_event_age(mut self, age: Duration) -> Result<Self, ConfigError> {
         needs(self.config.provider.envelope().has_created(), "created")?;
+        if age.as_secs() == 0 {
+            return Err(ConfigError::ZeroLimit { setting: "max_event_age" });
+        }
         self.config.max_event_age = Some(age);
         Ok(self)
     }
@@ -478,7 +496,8 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
     /// Claim, dispatch and completion without HTTP.
     #[must_use]
     pub fn processor(&self) -> Processor<D, St> {
-        Processor::new(Arc::clone(&self.config.core), self.dispatch.clone())
+        let provider = Arc::clone(&self.config.provider_name);
+        Processor::new(Arc::clone(&self.config.core), provider, self.dispatch.clone())
     }
 
     /// What is allowed but worth a look. Logged at WARN when the layer is mounted for the first time.

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -24,7 +25,9 @@ use crate::error::RejectionReason;
 use crate::future::ResponseFuture;
 use crate::layer::Config;
 use crate::observe::Span;
-use crate::process::{Detachable, Effect, Settled, dispatch_effect, prepare, readiness, settle};
+use crate::process::{
+    CAPACITY_PAUSE, Detachable, Effect, Settled, dispatch_effect, prepare, readiness, settle,
+};
 use crate::response::{Accepted, ResponseBody, annotate};
 use crate::signature::Proof;
 use crate::signature::header::Presented;
@@ -245,12 +248,13 @@ where
         let Some(mut dispatch) = self.dispatch.take() else {
             return Ok(self.ending().accept(Accepted::Unhandled));
         };
+        let Some(permit) = self.config.core.admit() else { return Ok(self.ending().at_capacity()) };
         let prepared = before(pin!(prepare(&mut dispatch)), &mut respond_by).await;
         if prepared != Some(true) {
             return Ok(self.ending().reject(RejectionReason::DispatchRefused, None));
         }
         let effect = |delivery| dispatch_effect::<D, Infallible>(dispatch, delivery);
-        let settled = self.ending().settle(delivery, effect, respond_by).await;
+        let settled = self.ending().settle(permit, delivery, effect, respond_by).await;
         Ok(self.ending().answer(settled))
     }
 
@@ -265,6 +269,7 @@ where
         let Some(mut inner) = self.inner.take() else {
             return Ok(self.ending().accept(Accepted::Unhandled));
         };
+        let Some(permit) = self.config.core.admit() else { return Ok(self.ending().at_capacity()) };
         match before(pin!(readiness(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(self.ending().broke(error)),
@@ -274,7 +279,7 @@ where
         let mut request = Request::from_parts(parts, Body::new(delivery.body().clone(), trailers));
         request.extensions_mut().insert(delivery.clone());
         let effect = |_| forward(inner, request);
-        match self.ending().settle(delivery, effect, respond_by).await {
+        match self.ending().settle(permit, delivery, effect, respond_by).await {
             Some(Settled { verdict, answer: Some(Ok(answer)), .. }) => {
                 Ok(self.ending().finish(verdict, answer.map(ResponseBody::inner)))
             }
@@ -291,8 +296,9 @@ where
         error: HandlerError,
         respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
+        let Some(permit) = self.config.core.admit() else { return Ok(self.ending().at_capacity()) };
         let effect = |_| ready(Effect::<Infallible>::Handled(error.into_outcome()));
-        let settled = self.ending().settle(delivery, effect, respond_by).await;
+        let settled = self.ending().settle(permit, delivery, effect, respond_by).await;
         Ok(self.ending().answer(settled))
     }
 
@@ -365,7 +371,8 @@ fn judge<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Result<
     span.identified(&event.id, &event.event_type);
     if let Some(age) = config.max_event_age {
         let created = event.created.ok_or(EnvelopeError::Missing("created"))?;
-        if created < unix_seconds(authentic.received_at).saturating_sub(age.as_secs()) {
+        let now = unix_seconds(authentic.received_at);
+        if now.abs_diff(created) > age.as_secs() {
             return Ok(Identified::TooOld);
         }
     }
@@ -433,6 +440,10 @@ impl<St> Ending<'_, St> {
         self.finish(Err(reason), self.config.answers.reject(reason, retry_after, lease))
     }
 
+    fn at_capacity<RB>(&self) -> Response<ResponseBody<RB>> {
+        self.reject(RejectionReason::AtCapacity, Some(CAPACITY_PAUSE))
+    }
+
     fn finish<RB>(
         &self,
         verdict: Result<Accepted, RejectionReason>,
@@ -461,6 +472,7 @@ impl<St: DedupStore> Ending<'_, St> {
     /// Runs the claim until it is settled, or the sender must have an answer. From here on nothing is cancelled.
     async fn settle<F, T>(
         &self,
+        permit: OwnedSemaphorePermit,
         delivery: Delivery,
         effect: impl FnOnce(Delivery) -> F + Send + 'static,
         mut respond_by: Timer,
@@ -470,7 +482,7 @@ impl<St: DedupStore> Ending<'_, St> {
         T: Send + 'static,
     {
         let core = &self.config.core;
-        let work = self.span.instrument(settle(Arc::clone(core), delivery.clone(), effect));
+        let work = self.span.instrument(settle(Arc::clone(core), permit, delivery.clone(), effect));
         let (tasks, observer) = (Arc::clone(&core.tasks), Arc::clone(&core.observer));
         let work = pin!(Detachable::new(work, delivery, tasks, observer));
         before(work, &mut respond_by).await

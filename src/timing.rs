@@ -47,18 +47,19 @@ impl Timing {
             Some(deadline) => deadline.saturating_sub(SECOND.max(deadline / 5)).max(deadline / 2),
             None => 4 * SECOND,
         };
+        let handler_timeout = 20 * SECOND;
         let horizon = match provider.retries() {
             Retries::Documented { horizon, .. } => horizon,
             Retries::Undocumented | Retries::Never => Duration::ZERO,
         };
         let tolerance = provider.tolerance().unwrap_or_default();
         Self {
-            respond_by,
-            handler_timeout: 20 * SECOND,
+            respond_by: respond_by.min(handler_timeout),
+            handler_timeout,
             dead_letter_timeout: 5 * SECOND,
             store_timeout: 2 * SECOND,
             lease: 30 * SECOND,
-            retention: (7 * DAY).max(horizon + DAY).max(2 * tolerance),
+            retention: (7 * DAY).max(horizon.saturating_add(DAY)).max(tolerance.saturating_mul(2)),
         }
     }
 
@@ -202,6 +203,7 @@ mod tests {
             let provider = provider(Some(deadline * SECOND), Retries::Undocumented);
             Timing::for_provider(&provider).respond_by()
         };
+        assert_eq!(respond_by(60), 20 * SECOND, "no later than a handler may run");
         assert_eq!(respond_by(20), 16 * SECOND);
         assert_eq!(respond_by(5), 4 * SECOND);
         assert_eq!(respond_by(3), 2 * SECOND);
@@ -216,6 +218,15 @@ mod tests {
         for provider in [caspay::provider(), casapay::provider(), never, long] {
             Timing::for_provider(&provider).check(&provider).unwrap();
         }
+    }
+
+    #[test]
+    fn no_duration_is_too_long() {
+        let patient =
+            provider(Some(Duration::MAX), Retries::Documented { horizon: Duration::MAX, resigned: true });
+        Timing::for_provider(&patient).check(&patient).unwrap();
+        let tolerant = casapay::provider().with_tolerance(Duration::MAX).unwrap();
+        Timing::for_provider(&tolerant).check(&tolerant).unwrap();
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum Outcome {
     /// The effect is durable.
     Done,
     /// Nobody takes events of this type. Acknowledged without a claim, so that a redelivery after the next
-    /// deploy still runs.
+    /// deploy still runs. A handler that returns it declines for good: the inner service is not asked.
     Unhandled,
     /// The event was done before; no handler ran.
     Duplicate,
@@ -72,7 +72,7 @@ impl Outcome {
 
 /// Why a handler did not get its work done.
 ///
-/// Any error converts into one by `?`, and then means *try again*. Like `anyhow::Error` it is not itself an
+/// Any [`Error`] converts into one by `?`, and then means *try again*. Like `anyhow::Error` it is not itself an
 /// [`Error`], which is what makes that conversion possible. Clones share one error.
 ///
 /// ```
@@ -135,15 +135,17 @@ impl HandlerError {
 
     pub(crate) fn of(kind: ErrorKind, source: impl Into<BoxError>) -> Self {
         match source.into().downcast::<Carried>() {
-            // An error that was boxed on its way keeps what it meant.
-            Ok(carried) if kind == ErrorKind::Retry => carried.0,
             Ok(carried) => Self { kind, source: carried.0.source },
             Err(source) => Self { kind, source: source.into() },
         }
     }
 
-    pub(crate) fn kind(&self) -> ErrorKind {
-        self.kind
+    /// An error that was boxed on its way keeps what it meant.
+    fn returned(error: BoxError) -> Self {
+        match error.downcast::<Carried>() {
+            Ok(carried) => carried.0,
+            Err(source) => Self { kind: ErrorKind::Retry, source: source.into() },
+        }
     }
 
     /// Whether no retry can help, as the handler said.
@@ -253,7 +255,7 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
     fn into_outcome(self) -> Outcome {
         match self {
             Ok(value) => value.into_outcome(),
-            Err(error) => HandlerError::retry(error).into_outcome(),
+            Err(error) => HandlerError::returned(error.into()).into_outcome(),
         }
     }
 }
@@ -297,5 +299,7 @@ mod tests {
         assert!(matches!(Err::<(), _>(boxed).into_outcome(), Outcome::Unreadable(_)));
         let boxed: BoxError = HandlerError::retry("x").into();
         assert!(HandlerError::permanent(boxed).is_permanent());
+        let boxed: BoxError = permanent().into();
+        assert!(!HandlerError::retry(boxed).is_permanent(), "said anew");
     }
 }

@@ -123,7 +123,12 @@ where
 }
 
 /// Makes any `Service<Delivery, Response = Outcome>` the dispatch for every type: a queue that stores the
-/// delivery, for instance, for workers that run the handlers elsewhere.
+/// delivery, for instance, for workers that run the handlers elsewhere. Workers that share the receiver's store need a
+/// stage of their own: see [`Processor::with_stage`](crate::Processor::with_stage).
+///
+/// Where the service knows that it failed, it returns `Ok(Outcome::Failed(..))`: the claim is given back, and the next
+/// attempt runs. Its `Err` is for middleware that gave up, a timeout for instance: work may be going on, so that the
+/// claim is left to its lease.
 ///
 /// ```
 /// use tower_webhook::dispatch::{Dispatch, TakesAll};
@@ -158,6 +163,8 @@ impl<T: Service<Delivery>> Service<Delivery> for TakesAll<T> {
     }
 
     fn call(&mut self, delivery: Delivery) -> T::Future {
+        // What the service does is not known: it may go on after its future is dropped.
+        delivery.mark_started();
         self.service.call(delivery)
     }
 }

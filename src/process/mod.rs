@@ -11,7 +11,7 @@ pub(crate) use self::dead_letter::DeadLetterHook;
 pub use self::processor::Processor;
 pub(crate) use self::processor::{dispatch_effect, prepare, readiness};
 pub(crate) use self::run::{Ran, run};
-pub(crate) use self::settle::{Core, Effect, Settled, settle};
+pub(crate) use self::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
 pub(crate) use self::tasks::{Detachable, Tasks};
 pub use self::tasks::{Drained, Shutdown};
 

@@ -11,7 +11,8 @@ use super::{Detachable, Ran, run};
 use crate::dedup::{DedupKey, DedupStore, StoreError};
 use crate::delivery::Delivery;
 use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
-use crate::error::{BoxError, RejectionReason};
+use crate::error::{BoxError, ConfigError, RejectionReason};
+use crate::provider::check_name;
 
 /// Claim, dispatch and completion without HTTP: runs the same handlers under the same deduplication for
 /// deliveries that come out of a queue, or were fetched to catch up.
@@ -38,19 +39,49 @@ use crate::error::{BoxError, RejectionReason};
 /// ```
 pub struct Processor<D, St> {
     core: Arc<Core<St>>,
+    provider: Arc<str>,
     dispatch: D,
 }
 
 impl<D, St> Processor<D, St> {
-    pub(crate) fn new(core: Arc<Core<St>>, dispatch: D) -> Self {
-        Self { core, dispatch }
+    pub(crate) fn new(core: Arc<Core<St>>, provider: Arc<str>, dispatch: D) -> Self {
+        Self { core, provider, dispatch }
+    }
+
+    /// Claims events apart from the receiver, for workers behind a queue.
+    ///
+    /// A receiver whose dispatch stores deliveries in a queue ([`TakesAll`](crate::dispatch::TakesAll)) has done its
+    /// part of an event once it is stored. A worker that claims in the same store, under the same scope, would find
+    /// the event done and handle nothing; with a stage it has marks of its own. A job that catches up on missed events
+    /// runs the receiver's own handlers, and wants its marks: no stage.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidName`] unless the name has 1 to 64 characters of `a-z`, `0-9`, `-`, `_` and `.`.
+    ///
+    /// ```
+    /// use tower_webhook::{Delivery, EventRouter, Secret, WebhookLayer, caspay};
+    ///
+    /// let events = EventRouter::new().fallback(async |delivery: Delivery| drop(delivery));
+    /// let worker = WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?
+    ///     .with_dispatch(events)
+    ///     .processor()
+    ///     .with_stage("worker")?;
+    /// # let _ = worker;
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    pub fn with_stage(mut self, name: &str) -> Result<Self, ConfigError> {
+        check_name(name)?;
+        Arc::make_mut(&mut self.core).stage = Some(name.into());
+        Ok(self)
     }
 }
 
 impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// Processes one delivery. An outcome that [`is_settled`](Outcome::is_settled) needs no further attempt;
     /// every other one does. A test event is `Unhandled` where the layer
-    /// [requires live mode](crate::WebhookLayer::require_live_mode).
+    /// [requires live mode](crate::WebhookLayer::require_live_mode). What cannot be read, and another provider's
+    /// delivery, goes to the dead-letter hook; without one it is `Failed`.
     ///
     /// The signature and the age of the event are the layer's affair: they are not looked at here.
     ///
@@ -58,12 +89,21 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// its own.
     pub async fn process(&self, delivery: Delivery) -> Outcome {
         let live = if self.core.live_only { delivery.livemode() } else { Some(true) };
+        let problem = if delivery.provider() != &*self.provider {
+            Some("the delivery is another provider's")
+        } else if !delivery.is_readable() {
+            Some("the envelope could not be read")
+        } else if live.is_none() {
+            Some("the envelope has no livemode")
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            let error = HandlerError::unreadable(problem);
+            return self.settle(delivery, |_| ready(Effect::Handled(error.into_outcome()))).await;
+        }
         if live == Some(false) || !self.dispatch.takes(delivery.event_type()) {
             return Outcome::Unhandled;
-        }
-        if live.is_none() {
-            let error = HandlerError::unreadable("the envelope has no livemode");
-            return self.settle(delivery, |_| ready(Effect::Handled(error.into_outcome()))).await;
         }
         let mut dispatch = self.dispatch.clone();
         let prepared = run(|| prepare(&mut dispatch), self.core.timing.handler_timeout(), || false).await;
@@ -81,8 +121,11 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     where
         F: Future<Output = Effect<()>> + Send + 'static,
     {
+        let Some(permit) = self.core.admit() else {
+            return Settled::<()>::busy(RejectionReason::AtCapacity, CAPACITY_PAUSE).outcome;
+        };
         let (tasks, observer) = (Arc::clone(&self.core.tasks), Arc::clone(&self.core.observer));
-        let work = settle(Arc::clone(&self.core), delivery.clone(), effect);
+        let work = settle(Arc::clone(&self.core), permit, delivery.clone(), effect);
         Detachable::new(work, delivery, tasks, observer).await.outcome
     }
 
@@ -109,14 +152,15 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// # }
     /// ```
     pub async fn forget(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let key = DedupKey::new(delivery.scope(), delivery.event_type(), delivery.id());
+        let key = DedupKey::new(&self.core.scope(delivery), delivery.event_type(), delivery.id());
         self.core.store.forget(&key).await
     }
 }
 
 impl<D: Clone, St> Clone for Processor<D, St> {
     fn clone(&self) -> Self {
-        Self { core: Arc::clone(&self.core), dispatch: self.dispatch.clone() }
+        let (core, provider) = (Arc::clone(&self.core), Arc::clone(&self.provider));
+        Self { core, provider, dispatch: self.dispatch.clone() }
     }
 }
 

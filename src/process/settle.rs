@@ -1,5 +1,6 @@
 //! The life of one claim. Once begun it is never cancelled: see [`Detachable`](super::Detachable).
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) struct Core<St> {
     pub(crate) live_only: bool,
     pub(crate) dead_letter: Option<DeadLetterHook>,
     pub(crate) in_flight: Arc<Semaphore>,
+    /// Sets claims apart from those of the receiver: see `Processor::with_stage`.
+    pub(crate) stage: Option<Arc<str>>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) observer: Arc<Observer>,
 }
@@ -47,8 +50,25 @@ impl<St> Clone for Core<St> {
             live_only: self.live_only,
             dead_letter: self.dead_letter.clone(),
             in_flight: Arc::clone(&self.in_flight),
+            stage: self.stage.clone(),
             tasks: Arc::clone(&self.tasks),
             observer: Arc::clone(&self.observer),
+        }
+    }
+}
+
+impl<St> Core<St> {
+    /// Room for one more event, from before its dispatch is ready until its completion is recorded.
+    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.in_flight).try_acquire_owned().ok()
+    }
+
+    /// The scope that an event is claimed under.
+    pub(crate) fn scope<'d>(&self, delivery: &'d Delivery) -> Cow<'d, str> {
+        match &self.stage {
+            None => delivery.scope().into(),
+            // `#` cannot stand in the name of a provider or an endpoint.
+            Some(stage) => format!("{}#{stage}", delivery.scope()).into(),
         }
     }
 }
@@ -89,7 +109,7 @@ impl<T> Settled<T> {
 }
 
 /// How long a sender should wait before it finds room.
-pub(super) const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const CAPACITY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a sender should wait for a store or a handler to recover.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
@@ -97,6 +117,7 @@ const RECOVERY_PAUSE: Duration = Duration::from_secs(5);
 /// Claims the event of `delivery`, runs `effect`, completes or releases the claim.
 pub(crate) async fn settle<St, T, F>(
     core: Arc<Core<St>>,
+    permit: OwnedSemaphorePermit,
     delivery: Delivery,
     effect: impl FnOnce(Delivery) -> F,
 ) -> Settled<T>
@@ -104,7 +125,7 @@ where
     St: DedupStore,
     F: Future<Output = Effect<T>>,
 {
-    let settled = attempt(&core, &delivery, effect).await;
+    let settled = attempt(&core, permit, &delivery, effect).await;
     if delivery.take_moved() {
         core.observer.finished_late(&delivery, settled.verdict);
     }
@@ -113,6 +134,7 @@ where
 
 async fn attempt<St, T, F>(
     core: &Arc<Core<St>>,
+    permit: OwnedSemaphorePermit,
     delivery: &Delivery,
     effect: impl FnOnce(Delivery) -> F,
 ) -> Settled<T>
@@ -120,23 +142,21 @@ where
     St: DedupStore,
     F: Future<Output = Effect<T>>,
 {
-    let Ok(permit) = Arc::clone(&core.in_flight).try_acquire_owned() else {
-        return Settled::busy(RejectionReason::AtCapacity, CAPACITY_PAUSE);
-    };
     let lease = match claim(core, delivery).await {
         Ok(Claim::Acquired(lease)) => Some(lease),
         Ok(Claim::Done) => return Settled::accepted(Accepted::Duplicate, Outcome::Duplicate),
         Ok(Claim::InFlight { retry_after }) => return Settled::busy(RejectionReason::InFlight, retry_after),
+        // A store that answers, if only that it is full or damaged, is not down: nothing runs without its word.
         Err(error) => match core.on_store_failure {
-            OnStoreFailure::Reject => {
+            OnStoreFailure::Process if !error.is_full() && !error.is_corrupt() => {
+                core.observer.ran_without_claim();
+                None
+            }
+            OnStoreFailure::Process | OnStoreFailure::Reject => {
                 let timed_out = error.is_timeout();
                 let reason =
                     if timed_out { RejectionReason::StoreTimeout } else { RejectionReason::StoreUnavailable };
                 return Settled::busy(reason, RECOVERY_PAUSE);
-            }
-            OnStoreFailure::Process => {
-                core.observer.ran_without_claim();
-                None
             }
         },
     };
@@ -190,14 +210,13 @@ impl<St: DedupStore> Claimed<'_, St> {
                 self.release().await;
                 Settled::busy(RejectionReason::HandlerFailed, retry_after)
             }
-            Outcome::Failed(error) => {
-                let reason = match error.kind() {
-                    ErrorKind::Permanent => RejectionReason::Permanent,
-                    ErrorKind::Unreadable => RejectionReason::Unreadable,
-                    _ => RejectionReason::HandlerFailed,
-                };
-                self.retry(reason, error).await
+            Outcome::Failed(error) if error.is_permanent() => {
+                self.dead_letter(RejectionReason::Permanent, error).await
             }
+            Outcome::Failed(error) if error.is_unreadable() => {
+                self.dead_letter(RejectionReason::Unreadable, error).await
+            }
+            Outcome::Failed(error) => self.retry(RejectionReason::HandlerFailed, error).await,
             Outcome::Permanent(error) => self.dead_letter(RejectionReason::Permanent, error).await,
             Outcome::Unreadable(error) => self.dead_letter(RejectionReason::Unreadable, error).await,
         }
@@ -206,9 +225,10 @@ impl<St: DedupStore> Claimed<'_, St> {
     async fn refused<T>(self, error: &BoxError) -> Settled<T> {
         self.core.observer.dispatch_refused(self.delivery, error);
         // A handler that was cut off may have started work that goes on.
-        if !self.delivery.has_started() {
-            self.release().await;
+        if self.delivery.has_started() {
+            return Settled::busy(RejectionReason::DispatchRefused, self.core.timing.lease());
         }
+        self.release().await;
         Settled::busy(RejectionReason::DispatchRefused, CAPACITY_PAUSE)
     }
 
@@ -277,8 +297,8 @@ impl<St: DedupStore> Claimed<'_, St> {
 }
 
 async fn claim<St: DedupStore>(core: &Core<St>, delivery: &Delivery) -> Result<Claim, StoreError> {
-    let lease = core.timing.lease();
-    let request = ClaimRequest::new(delivery.scope(), delivery.event_type(), delivery.id(), lease);
+    let (scope, lease) = (core.scope(delivery), core.timing.lease());
+    let request = ClaimRequest::new(&scope, delivery.event_type(), delivery.id(), lease);
     let claim = within_store_timeout(core, || core.store.claim(&request)).await;
     claim.inspect_err(|error| core.observer.store_failed("claim", error))
 }

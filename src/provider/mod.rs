@@ -279,10 +279,17 @@ impl ProviderBuilder {
         if self.body_limit == Some(0) {
             return Err(ConfigError::ZeroLimit { setting: "body_limit" });
         }
+        let envelope = self.envelope.resolve()?;
+        if self.api_version.is_some() && !envelope.has_api_version() {
+            return Err(ConfigError::InvalidPath {
+                path: "api_version".to_owned(),
+                problem: "a version is expected, and the envelope does not say where it is",
+            });
+        }
         Ok(Provider {
             name: self.name,
             scheme: scheme.resolve()?,
-            envelope: self.envelope.resolve()?,
+            envelope,
             answer_deadline: self.answer_deadline,
             retries: self.retries,
             event_types: self.event_types,

@@ -1,12 +1,17 @@
 //! Claim, dispatch and completion without HTTP.
 
+use std::sync::Arc;
+
 use tokio::time::{Instant, timeout};
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
+use tower_webhook::dispatch::TakesAll;
 use tower_webhook::testing::faulty::Operation;
-use tower_webhook::{Delivery, EventRouter, HandlerError, Outcome, caspay, testing};
+use tower_webhook::{
+    Accepted, Delivery, EventRouter, HandlerError, LruStore, Outcome, WebhookLayer, casapay, caspay, testing,
+};
 
 use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND, Stage};
-use crate::support::{Calls, caspay_body};
+use crate::support::{Calls, accepted, casapay_body, caspay_body, from_caspay, secrets};
 
 fn delivery(id: &str) -> Delivery {
     testing::delivery(&caspay::provider(), caspay_body(id)).unwrap()
@@ -146,4 +151,46 @@ async fn an_earlier_attempt_does_not_keep_the_claim_of_a_later_one() {
     assert!(matches!(other.await.unwrap(), Outcome::Done));
     let (outcome, ()) = tokio::join!(processor.process(again), async { stage.runs.next().await.succeed() });
     assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
+}
+
+/// A queue between receiver and worker, one store behind both: the worker has marks of its own.
+#[tokio::test]
+async fn a_stage_sets_a_worker_apart_from_its_receiver() {
+    let store = Arc::new(LruStore::new(1_000));
+    let base = || WebhookLayer::new(caspay::provider(), secrets()).unwrap().with_store(Arc::clone(&store));
+    let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel();
+    let receiver = base().with_dispatch(TakesAll::new(tower::service_fn(move |delivery: Delivery| {
+        let sent = queue.send(serde_json::to_string(&delivery).unwrap());
+        async move { sent.map(|()| Outcome::Done) }
+    })));
+    let calls = Calls::default();
+    let worker = base().with_dispatch(calls.router()).processor().with_stage("worker").unwrap();
+
+    let service = receiver.into_service();
+    for _ in ["stored", "recognised"] {
+        let answer = service.clone().oneshot(from_caspay(caspay_body("evt_1"))).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    let delivery: Delivery = serde_json::from_str(&queued.recv().await.unwrap()).unwrap();
+    assert!(queued.try_recv().is_err(), "stored once");
+    assert!(matches!(worker.process(delivery.clone()).await, Outcome::Done));
+    assert!(matches!(worker.process(delivery.clone()).await, Outcome::Duplicate));
+    assert_eq!(calls.count(), 1);
+    worker.forget(&delivery).await.unwrap();
+    assert!(matches!(worker.process(delivery).await, Outcome::Done));
+    assert_eq!(calls.count(), 2);
+    let answer = service.oneshot(from_caspay(caspay_body("evt_1"))).await.unwrap();
+    assert_eq!(accepted(&answer), Some(Accepted::Duplicate), "the receiver's mark stays");
+}
+
+/// What a router's fallback would take without a look.
+#[tokio::test]
+async fn what_is_not_ours_to_read_is_not_settled() {
+    let calls = Calls::default();
+    let layer = WebhookLayer::new(caspay::provider(), secrets()).unwrap().with_dispatch(calls.router());
+    let body = casapay_body("evt_1", "invoice.paid");
+    let foreign = testing::delivery(&casapay::provider(), body).unwrap();
+    let outcome = layer.processor().process(foreign).await;
+    assert!(matches!(&outcome, Outcome::Failed(error) if error.is_unreadable()), "{outcome:?}");
+    assert_eq!(calls.count(), 0);
 }
