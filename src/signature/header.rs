@@ -81,6 +81,7 @@ pub(crate) fn parse(
     Ok(Presented { candidates: candidates.decoded, timestamp })
 }
 
+#[inline]
 fn parse_pairs(
     value: &[u8],
     timestamp_key: &[u8],
@@ -123,6 +124,7 @@ struct Candidates {
 impl Candidates {
     /// Counts a candidate and keeps it where it decodes: one that does not is no match, but it takes
     /// nothing from the others.
+    #[inline]
     fn push(&mut self, text: &[u8]) -> Result<(), RejectionReason> {
         self.presented += 1;
         if text.is_empty() || self.presented > MAX_CANDIDATES {
@@ -133,6 +135,7 @@ impl Candidates {
     }
 }
 
+#[inline]
 fn decode(encoding: Encoding, text: &[u8]) -> Option<[u8; MAC_BYTES]> {
     match encoding {
         Encoding::Hex => {
@@ -155,6 +158,7 @@ fn decode(encoding: Encoding, text: &[u8]) -> Option<[u8; MAC_BYTES]> {
 }
 
 /// Senders and proxies pad with blanks; a header's own grammar never starts or ends with one.
+#[inline]
 fn trim_blanks(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;

@@ -10,6 +10,7 @@ const MAX_DIGITS: usize = 18;
 
 /// Reads Unix seconds. The sender signed this very text, so that only the one way to write a number is
 /// accepted: no sign, no leading zero, nothing but ASCII digits.
+#[inline]
 pub(crate) fn parse_unix_seconds(text: &[u8]) -> Option<u64> {
     match text {
         [] => None,
