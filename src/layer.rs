@@ -366,10 +366,8 @@ impl<D, St> WebhookLayer<D, St> {
     /// events, and samples carry old dates. Set to the retention it closes the replay window of a scheme that
     /// signs no timestamp.
     ///
-    /// An event without `created` is then unreadable; one whose `created` lies in the future passes.
-    ///
-    /// An event that says it was created further in the future than `age` is refused as well: milliseconds in the place
-    /// of seconds, for instance, would never grow old.
+    /// An event without `created` is then unreadable. One that says it was created further in the future than `age` is
+    /// refused as well: milliseconds in the place of seconds, for instance, would never grow old.
     ///
     /// # Errors
     ///
