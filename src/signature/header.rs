@@ -278,6 +278,7 @@ mod tests {
 
     #[test]
     fn candidates_and_pairs_are_capped() {
+        assert_eq!((MAX_CANDIDATES, MAX_PAIRS, MAX_HEADER_BYTES), (16, 32, 4_096));
         let with = |candidates: usize, others: usize| {
             let mut value = "t=1".to_owned();
             value.push_str(&format!(",v1={}", hex()).repeat(candidates));

@@ -148,3 +148,71 @@ impl Proof {
         (self.secret_label, self.signed_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Encoding, Part, Secret, SignatureScheme};
+    use std::time::Duration;
+
+    // HMAC-SHA256 under "0123456789abcdef", by Python's hmac.
+    const BODY: &str = "c34c3195f4d0282ae2dee7ddba19f07877594896ece7578eed7044843650c708";
+    const STAMPED: &str = "eba557db1f2d733c0b5a666469744627a020cfe6764be44fba992b21bf2deb6f";
+    const AROUND: &str = "D3lMjeGGIepp1t2mf2FmlLfPhHEclyxvgkNCzjsPOWM=";
+
+    fn verify(scheme: SignatureScheme, header: &str, now: u64) -> Result<Proof, RejectionReason> {
+        let secrets = Secrets::new(Secret::new("another signing secret").unwrap())
+            .with_secret("right", Secret::new("0123456789abcdef").unwrap())
+            .unwrap();
+        let verifier = Verifier::new(scheme.resolve().unwrap(), &secrets);
+        assert_eq!(verifier.secrets(), 2);
+        let headers = HeaderMap::from_iter([(http::header::ETAG, header.parse().unwrap())]);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+        verifier.verify(&headers, b"body", now).map_err(|rejection| rejection.reason())
+    }
+
+    fn scheme() -> SignatureScheme {
+        SignatureScheme::hmac_sha256("etag")
+    }
+
+    #[test]
+    fn the_body_alone() {
+        let proof = verify(scheme(), BODY, 0).unwrap();
+        assert_eq!((proof.secret_label(), proof.signed_at()), ("right", None));
+        assert_eq!(verify(scheme(), STAMPED, 0), Err(RejectionReason::SignatureMismatch));
+        assert_eq!(verify(scheme(), "", 0), Err(RejectionReason::MalformedHeader));
+    }
+
+    #[test]
+    fn a_timestamp_and_the_body() {
+        let stamped =
+            |now| verify(scheme().with_pairs("t", "v1"), &format!("t=1700000000,v1={STAMPED}"), now);
+        let proof = stamped(1_700_000_000).unwrap();
+        assert_eq!((proof.secret_label(), proof.signed_at()), ("right", Some(1_700_000_000)));
+        assert_eq!(stamped(1_700_000_301), Err(RejectionReason::TimestampTooOld));
+        assert_eq!(stamped(1_699_999_699), Err(RejectionReason::TimestampInFuture));
+        let bare = verify(scheme().with_pairs("t", "v1"), &format!("t=1700000000,v1={BODY}"), 0);
+        assert_eq!(bare, Err(RejectionReason::SignatureMismatch), "the MAC comes before the time");
+    }
+
+    #[test]
+    fn parts_on_both_sides_of_the_body() {
+        let parts = [Part::literal("a"), Part::Timestamp, Part::Body, Part::literal("|"), Part::Timestamp];
+        let scheme = scheme()
+            .with_pairs("t", "v1")
+            .with_signed(parts)
+            .with_encoding(Encoding::Base64)
+            .with_tolerance(Duration::from_secs(1));
+        let header = format!("t=1700000000,v1={AROUND}");
+        assert!(verify(scheme.clone(), &header, 1_700_000_001).is_ok());
+        assert_eq!(verify(scheme, &header, 1_700_000_002), Err(RejectionReason::TimestampTooOld));
+    }
+
+    #[test]
+    fn debug_shows_labels_alone() {
+        let verifier =
+            Verifier::new(scheme().resolve().unwrap(), &Secret::new("0123456789abcdef").unwrap().into());
+        let debug = format!("{verifier:?}");
+        assert!(debug.contains("current") && !debug.contains("0123456789abcdef"), "{debug}");
+    }
+}
