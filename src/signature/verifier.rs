@@ -160,6 +160,7 @@ mod tests {
     const STAMPED: &str = "eba557db1f2d733c0b5a666469744627a020cfe6764be44fba992b21bf2deb6f";
     const AROUND: &str = "D3lMjeGGIepp1t2mf2FmlLfPhHEclyxvgkNCzjsPOWM=";
 
+    #[allow(clippy::unwrap_in_result, reason = "what is unwrapped is not what is tested")]
     fn verify(scheme: SignatureScheme, header: &str, now: u64) -> Result<Proof, RejectionReason> {
         let secrets = Secrets::new(Secret::new("another signing secret").unwrap())
             .with_secret("right", Secret::new("0123456789abcdef").unwrap())
