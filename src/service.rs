@@ -25,9 +25,7 @@ use crate::error::RejectionReason;
 use crate::future::ResponseFuture;
 use crate::layer::Config;
 use crate::observe::Span;
-use crate::process::{
-    CAPACITY_PAUSE, Detachable, Effect, Settled, dispatch_effect, prepare, readiness, settle,
-};
+use crate::process::{CAPACITY_PAUSE, Effect, Settled, dispatch_effect, prepare, readiness, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
 use crate::signature::Proof;
 use crate::signature::header::Presented;
@@ -195,9 +193,9 @@ where
                     Err(reason) => Next::Answer(Err(reason)),
                 };
             match next {
-                Next::Dispatch(delivery) => self.dispatch(delivery, respond_by).await,
-                Next::Forward(delivery, trailers) => {
-                    self.forward(&mut parts, trailers, delivery, respond_by).await
+                Next::Dispatch(dispatch, delivery) => self.dispatch(dispatch, delivery, respond_by).await,
+                Next::Forward(inner, delivery, trailers) => {
+                    self.forward(inner, &mut parts, trailers, delivery, respond_by).await
                 }
                 Next::DeadLetter(delivery, error) => self.dead_letter(delivery, error, respond_by).await,
                 Next::Answer(Ok(accepted)) => Ok(self.ending().accept(accepted)),
@@ -207,7 +205,7 @@ where
     }
 
     /// Reads the envelope and decides who takes the event.
-    fn next(&self, parts: &mut Parts, authentic: Authentic) -> Next {
+    fn next(&mut self, parts: &mut Parts, authentic: Authentic) -> Next<D, S> {
         let Config { core, provider, .. } = &*self.config;
         if let Some(signature) = parts.headers.get_mut(provider.signature_header()) {
             signature.set_sensitive(true);
@@ -227,13 +225,13 @@ where
                 return Next::DeadLetter(Delivery::unreadable(circumstances, body.data), error);
             }
         };
-        if self.dispatch.as_ref().is_some_and(|dispatch| dispatch.takes(&event.event_type)) {
+        if let Some(dispatch) = self.dispatch.take_if(|dispatch| dispatch.takes(&event.event_type)) {
             let headers = std::mem::take(&mut parts.headers);
             let (circumstances, body) = circumstances(&self.config, authentic, headers);
-            Next::Dispatch(Delivery::new(circumstances, event, body.data))
-        } else if self.inner.is_some() {
+            Next::Dispatch(dispatch, Delivery::new(circumstances, event, body.data))
+        } else if let Some(inner) = self.inner.take() {
             let (circumstances, body) = circumstances(&self.config, authentic, parts.headers.clone());
-            Next::Forward(Delivery::new(circumstances, event, body.data), body.trailers)
+            Next::Forward(inner, Delivery::new(circumstances, event, body.data), body.trailers)
         } else {
             Next::Answer(Ok(Accepted::Unhandled))
         }
@@ -242,12 +240,10 @@ where
     /// Hands the event to its handler.
     async fn dispatch(
         &mut self,
+        mut dispatch: D,
         delivery: Delivery,
         mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        let Some(mut dispatch) = self.dispatch.take() else {
-            return Ok(self.ending().accept(Accepted::Unhandled));
-        };
         let Some(permit) = self.config.core.admit() else { return Ok(self.ending().at_capacity()) };
         let prepared = before(pin!(prepare(&mut dispatch)), &mut respond_by).await;
         if prepared != Some(true) {
@@ -261,14 +257,12 @@ where
     /// Hands the request on to the inner service, as it came.
     async fn forward(
         &mut self,
+        mut inner: S,
         parts: &mut Parts,
         trailers: Option<HeaderMap>,
         delivery: Delivery,
         mut respond_by: Timer,
     ) -> Result<Response<ResponseBody<RB>>, S::Error> {
-        let Some(mut inner) = self.inner.take() else {
-            return Ok(self.ending().accept(Accepted::Unhandled));
-        };
         let Some(permit) = self.config.core.admit() else { return Ok(self.ending().at_capacity()) };
         match before(pin!(readiness(&mut inner)), &mut respond_by).await {
             Some(Ok(())) => {}
@@ -336,9 +330,9 @@ async fn verify<St, B: http_body::Body>(
 }
 
 /// What to do about an authentic request.
-enum Next {
-    Dispatch(Delivery),
-    Forward(Delivery, Option<HeaderMap>),
+enum Next<D, S> {
+    Dispatch(D, Delivery),
+    Forward(S, Delivery, Option<HeaderMap>),
     DeadLetter(Delivery, HandlerError),
     Answer(Result<Accepted, RejectionReason>),
 }
@@ -483,8 +477,7 @@ impl<St: DedupStore> Ending<'_, St> {
     {
         let core = &self.config.core;
         let work = self.span.instrument(settle(Arc::clone(core), permit, delivery.clone(), effect));
-        let (tasks, observer) = (Arc::clone(&core.tasks), Arc::clone(&core.observer));
-        let work = pin!(Detachable::new(work, delivery, tasks, observer));
+        let work = pin!(core.detachable(work, delivery));
         before(work, &mut respond_by).await
     }
 

@@ -12,7 +12,8 @@ pub use self::processor::Processor;
 pub(crate) use self::processor::{dispatch_effect, prepare, readiness};
 pub(crate) use self::run::{Ran, run};
 pub(crate) use self::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
-pub(crate) use self::tasks::{Detachable, Tasks};
+use self::tasks::Detachable;
+pub(crate) use self::tasks::Tasks;
 pub use self::tasks::{Drained, Shutdown};
 
 /// What to do with a verified event while the deduplication store cannot be asked.

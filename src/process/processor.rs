@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tower_service::Service;
 
 use super::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
-use super::{Detachable, Ran, run};
+use super::{Ran, run};
 use crate::dedup::{DedupKey, DedupStore, StoreError};
 use crate::delivery::Delivery;
 use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
@@ -124,9 +124,8 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
         let Some(permit) = self.core.admit() else {
             return Settled::<()>::busy(RejectionReason::AtCapacity, CAPACITY_PAUSE).outcome;
         };
-        let (tasks, observer) = (Arc::clone(&self.core.tasks), Arc::clone(&self.core.observer));
         let work = settle(Arc::clone(&self.core), permit, delivery.clone(), effect);
-        Detachable::new(work, delivery, tasks, observer).await.outcome
+        self.core.detachable(work, delivery).await.outcome
     }
 
     /// Forgets that an event is done, so that a redelivery of it runs again: for the operator whose handler was

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dead_letter::{DeadLetter, DeadLetterHook};
-use super::{OnStoreFailure, Ran, Tasks, run};
+use super::{Detachable, OnStoreFailure, Ran, Tasks, run};
 use crate::dedup::{Claim, ClaimRequest, Completion, DedupStore, Lease, StoreError};
 use crate::delivery::Delivery;
 use crate::dispatch::{ErrorKind, HandlerError, Outcome};
@@ -61,6 +61,14 @@ impl<St> Core<St> {
     /// Room for one more event, from before its dispatch is ready until its completion is recorded.
     pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.in_flight).try_acquire_owned().ok()
+    }
+
+    /// Work on `delivery` that goes on in a task of its own when it is dropped.
+    pub(crate) fn detachable<F>(&self, work: F, delivery: Delivery) -> Detachable<F>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        Detachable::new(work, delivery, Arc::clone(&self.tasks), Arc::clone(&self.observer))
     }
 
     /// The scope that an event is claimed under.
