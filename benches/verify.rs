@@ -54,12 +54,12 @@ fn passes(size: usize) -> usize {
 fn main() {
     let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     let (caspay, casapay) = (caspay::provider(), casapay::provider());
-    let (hex, pairs) = (caspay.verifier(secret()), casapay.verifier(secret()));
+    let (hex, pairs) = (caspay.verifier(secret()).unwrap(), casapay.verifier(secret()).unwrap());
     let three = Secrets::new(Secret::new("the first signing secret").unwrap())
         .with_secret("second", Secret::new("the second signing secret").unwrap())
         .and_then(|secrets| secrets.with_secret("third", secret()))
         .unwrap();
-    let three = caspay.verifier(three);
+    let three = caspay.verifier(three).unwrap();
     for (size, name, hex_goal, pairs_goal) in [
         (256, "256 B", 1.35, 1.5),
         (1 << 10, "1 KiB", 1.15, 1.2),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::dispatch::HandlerError;
-use crate::envelope::Scanned;
+use crate::envelope::{DIGEST_PREFIX, Scanned};
 
 /// One verified delivery of an event: its identity, its raw body, and what the envelope says.
 ///
@@ -75,9 +75,6 @@ pub(crate) struct Circumstances {
     pub(crate) headers: HeaderMap,
 }
 
-/// What the id of an unreadable delivery begins with.
-const UNREADABLE: &str = "sha256:";
-
 /// Credentials that a sender or a proxy may have put beside the signature. They are of no use later.
 const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
@@ -104,9 +101,11 @@ impl Delivery {
     /// can tell a repetition; its type and payload are empty.
     pub(crate) fn unreadable(circumstances: Circumstances, body: Bytes) -> Self {
         let event = Scanned {
-            id: format!("{UNREADABLE}{}", const_hex::encode(Sha256::digest(&body))).into(),
+            id: format!("{DIGEST_PREFIX}{}", const_hex::encode(Sha256::digest(&body))).into(),
             event_type: ByteString::new(),
+            type_is_signed: false,
             payload: ByteString::new(),
+            payload_is_json: false,
             created: None,
             livemode: None,
             api_version: None,
@@ -117,7 +116,7 @@ impl Delivery {
     /// The event's id, as the sender wrote it: untrusted text of any length.
     ///
     /// Of an event whose envelope could not be read (a dead-letter hook sees those) it is `sha256:` and the
-    /// digest of the body.
+    /// digest of the body; of one whose provider has no id that is signed, `sha256:` and the digest of what is.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.inner.event.id
@@ -127,6 +126,14 @@ impl Delivery {
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.inner.event.event_type
+    }
+
+    /// Whether the signature covers the type. Where it does not (GitHub and Shopify have it in a header that they do
+    /// not sign), whoever captured a request can send it as another type: do not let the type alone decide what a
+    /// body means.
+    #[must_use]
+    pub fn event_type_is_signed(&self) -> bool {
+        self.inner.event.type_is_signed
     }
 
     /// The provider's name.
@@ -184,7 +191,8 @@ impl Delivery {
         &self.inner.body
     }
 
-    /// The payload as raw JSON: the part of the body that the provider's envelope names.
+    /// The payload as raw JSON: the part of the body that the provider's envelope names. Of an
+    /// [opaque](crate::Envelope::opaque) body it is the whole, whatever that is, and empty where it is not UTF-8.
     #[must_use]
     pub fn payload(&self) -> &str {
         &self.inner.event.payload
@@ -261,14 +269,23 @@ struct Stored<'a> {
     created: Option<u64>,
     livemode: Option<bool>,
     api_version: Option<String>,
+    #[serde(default = "yes")]
+    type_is_signed: bool,
     /// Where in the body the payload begins and ends, in bytes.
     payload: (usize, usize),
+    #[serde(default = "yes")]
+    payload_is_json: bool,
     headers: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<std::borrow::Cow<'a, str>>,
     /// A body that is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
+}
+
+/// What most deliveries are.
+fn yes() -> bool {
+    true
 }
 
 impl Serialize for Delivery {
@@ -291,7 +308,9 @@ impl Serialize for Delivery {
             created: event.created,
             livemode: event.livemode,
             api_version: self.api_version().map(str::to_owned),
+            type_is_signed: event.type_is_signed,
             payload,
+            payload_is_json: event.payload_is_json,
             headers: headers
                 .iter()
                 .filter(|(name, value)| !value.is_sensitive() && !CREDENTIALS.contains(name))
@@ -333,17 +352,20 @@ impl<'de> Deserialize<'de> for Delivery {
             headers.try_append(name, value).map_err(D::Error::custom)?;
         }
         let unreadable =
-            stored.id.starts_with(UNREADABLE) && stored.event_type.is_empty() && payload.is_empty();
+            stored.id.starts_with(DIGEST_PREFIX) && stored.event_type.is_empty() && payload.is_empty();
         if !unreadable && (stored.id.is_empty() || stored.event_type.is_empty()) {
             return Err(D::Error::custom("a stored delivery has an id and a type"));
         }
-        if !unreadable && serde_json::from_str::<&serde_json::value::RawValue>(&payload).is_err() {
+        let json = stored.payload_is_json && !unreadable;
+        if json && serde_json::from_str::<&serde_json::value::RawValue>(&payload).is_err() {
             return Err(D::Error::custom("the payload of a stored delivery is no JSON value"));
         }
         let event = Scanned {
             id: stored.id.into(),
             event_type: stored.event_type.into(),
+            type_is_signed: stored.type_is_signed,
             payload,
+            payload_is_json: stored.payload_is_json,
             created: stored.created,
             livemode: stored.livemode,
             api_version: stored.api_version.map(Into::into),
@@ -365,6 +387,7 @@ impl<'de> Deserialize<'de> for Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::Authenticator;
 
     fn circumstances() -> Circumstances {
         let mut headers = HeaderMap::new();
@@ -387,8 +410,10 @@ mod tests {
 
     fn delivery(body: &'static str) -> Delivery {
         let body = Bytes::from_static(body.as_bytes());
-        let event =
-            crate::Envelope::json("/id").with_payload("/data").resolve().unwrap().scan(&body).unwrap();
+        let scheme = crate::SignatureScheme::hmac_sha256("x-signature").resolve().unwrap();
+        let envelope = crate::Envelope::json("/id").with_payload("/data");
+        let envelope = envelope.resolve(&Authenticator::Data(Box::new(scheme))).unwrap();
+        let event = envelope.scan(&body, &HeaderMap::new(), || [0; 32]).unwrap();
         Delivery::new(circumstances(), event, body)
     }
 

@@ -28,6 +28,33 @@ pub enum ConfigError {
         /// Bytes given.
         length: usize,
     },
+    /// A signing secret is not written as the provider writes its keys.
+    #[error("the signing secret `{label}` does not decode: expected {expected}")]
+    UndecodableSecret {
+        /// The secret's label.
+        label: String,
+        /// What the scheme expects.
+        expected: &'static str,
+    },
+    /// The scheme signs the URL that the provider has on record, and nobody said which that is.
+    #[error("the scheme signs the endpoint's URL: give it to `Provider::with_public_url`")]
+    NoPublicUrl,
+    /// A public URL is not an absolute `http` or `https` URL without a fragment.
+    #[error("`{url}` is not an absolute URL of http or https")]
+    InvalidUrl {
+        /// What was given.
+        url: String,
+    },
+    /// Events would be identified by a header that is not signed: whoever captured a request could give it a new
+    /// identity, and the event would run again.
+    #[error(
+        "the id is in `{header}`, which is not signed: identify events by digest, or accept the risk with \
+         `identify_by_unsigned_header`"
+    )]
+    UnsignedId {
+        /// The header.
+        header: String,
+    },
     /// No secret was given, so that nothing could be verified.
     #[error("no signing secret was given")]
     NoSecrets,
@@ -153,8 +180,14 @@ pub enum RejectionReason {
     DuplicateHeader,
     /// The signature header does not follow the provider's grammar.
     MalformedHeader,
-    /// The signed timestamp is not a canonical number.
+    /// The signed timestamp is not there, or not written in the one way that is accepted.
     MalformedTimestamp,
+    /// A header says another algorithm or version than the scheme's.
+    UnsupportedAlgorithm,
+    /// Nobody has secrets for the tenant that the request names.
+    UnknownTenant,
+    /// The secrets of the request's tenant could not be looked up.
+    SecretsUnavailable,
     /// No candidate is the MAC of the body under any secret: a forgery, a changed body, or a wrong secret.
     SignatureMismatch,
     /// The signature is right, but its timestamp is older than the tolerance.
@@ -213,6 +246,9 @@ impl RejectionReason {
             Self::DuplicateHeader => "duplicate_header",
             Self::MalformedHeader => "malformed_header",
             Self::MalformedTimestamp => "malformed_timestamp",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::SecretsUnavailable => "secrets_unavailable",
             Self::SignatureMismatch => "signature_mismatch",
             Self::TimestampTooOld => "timestamp_too_old",
             Self::TimestampInFuture => "timestamp_in_future",
@@ -249,8 +285,25 @@ impl RejectionReason {
                 | Self::DuplicateHeader
                 | Self::MalformedHeader
                 | Self::MalformedTimestamp
+                | Self::UnsupportedAlgorithm
+                | Self::UnknownTenant
+                | Self::SecretsUnavailable
                 | Self::SignatureMismatch
         )
+    }
+
+    /// What a verification may say: not another's reason.
+    pub(crate) fn of_verification(self) -> Self {
+        match self {
+            Self::MissingHeader
+            | Self::DuplicateHeader
+            | Self::MalformedHeader
+            | Self::MalformedTimestamp
+            | Self::UnsupportedAlgorithm
+            | Self::TimestampTooOld
+            | Self::TimestampInFuture => self,
+            _ => Self::SignatureMismatch,
+        }
     }
 
     /// What to look at first, for the log.
@@ -266,7 +319,12 @@ impl RejectionReason {
             }
             Self::MissingHeader => "not sent by the provider, or a proxy strips the header",
             Self::DuplicateHeader => "a proxy may have appended a second line",
-            Self::MalformedHeader | Self::MalformedTimestamp => "is this the right provider preset?",
+            Self::MalformedHeader | Self::MalformedTimestamp | Self::UnsupportedAlgorithm => {
+                "is this the right provider preset?"
+            }
+            Self::UnknownTenant => {
+                "no secrets for this tenant: does the path or header name one that exists?"
+            }
             Self::SignatureMismatch => {
                 "a wrong secret is the commonest cause; next a proxy or middleware that changes the body"
             }

@@ -113,7 +113,7 @@ impl WebhookLayer {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] where the defaults do not fit the provider, such as a retry horizon that is no
+    /// As [`Provider::verifier`]; and where the defaults do not fit the provider, such as a retry horizon that is no
     /// duration.
     pub fn new(provider: Provider, secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         let timing = Timing::for_provider(&provider);
@@ -136,7 +136,7 @@ impl WebhookLayer {
         };
         let config = Config {
             core: Arc::new(core),
-            verifier: provider.verifier(secrets),
+            verifier: provider.verifier(secrets)?,
             body_limit: provider.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
             expected_api_version: provider.api_version().map(str::to_owned),
             provider: Arc::new(provider),
@@ -445,6 +445,13 @@ impl<D, St> WebhookLayer<D, St> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.config.core.observer.stats()
+    }
+
+    /// Verifies by this layer's secrets, and [replaces](Verifier::replace_secrets) them while it runs. Take it before
+    /// the layer is mounted.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        self.config.verifier.clone()
     }
 
     /// The store.

@@ -216,6 +216,7 @@ mod error;
 mod future;
 mod layer;
 mod observe;
+mod pointer;
 mod process;
 pub mod provider;
 mod response;
@@ -246,7 +247,10 @@ pub use self::process::{DeadLetter, Drained, OnStoreFailure, Processor, Shutdown
 pub use self::provider::{Provider, ProviderBuilder, Retries, casapay, caspay};
 pub use self::response::{Accepted, Answer, Answers, ResponseBody};
 pub use self::service::{Unmounted, WebhookService};
-pub use self::signature::{Encoding, Part, Proof, Secret, Secrets, SignatureScheme, Verifier};
+pub use self::signature::{
+    Authentic, Encoding, HeaderGrammar, HeaderNames, KeyEncoding, List, Pairs, Part, Proof, Secret, Secrets,
+    SignatureScheme, TimestampUnit, Unverified, Verifier, Verify,
+};
 pub use self::timing::Timing;
 
 /// Compiles the programs of the README.

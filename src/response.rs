@@ -266,12 +266,15 @@ impl From<RejectionReason> for Answer {
             | R::DuplicateHeader
             | R::MalformedHeader
             | R::MalformedTimestamp
+            | R::UnsupportedAlgorithm
+            | R::UnknownTenant
             | R::SignatureMismatch
             | R::TimestampTooOld
             | R::TimestampInFuture
             | R::EventTooOld => Self::Unauthentic,
             R::InFlight => Self::InFlight,
             R::UnverifiedCapacity
+            | R::SecretsUnavailable
             | R::AtCapacity
             | R::DispatchRefused
             | R::StoreUnavailable

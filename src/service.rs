@@ -27,8 +27,7 @@ use crate::layer::Config;
 use crate::observe::Span;
 use crate::process::{CAPACITY_PAUSE, Effect, Settled, dispatch_effect, prepare, readiness, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
-use crate::signature::Proof;
-use crate::signature::header::Presented;
+use crate::signature::{Head, Presented, Proof, Verdict, Verification};
 use crate::timer::{Timer, before, deadline_after};
 
 /// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`. Its errors are those of `S`; all else
@@ -120,7 +119,7 @@ fn admit<St, B: http_body::Body>(
     if declared > limit {
         return Err(RejectionReason::BodyTooLarge);
     }
-    config.verifier.present(headers)
+    config.provider.authenticator().present(headers)
 }
 
 fn is_identity(headers: &HeaderMap) -> bool {
@@ -159,6 +158,7 @@ struct Authentic {
     body: Received,
     proof: Proof,
     received_at: SystemTime,
+    event: Result<Scanned, EnvelopeError>,
 }
 
 /// What the inner service answered.
@@ -187,11 +187,11 @@ where
         async move {
             let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
             let mut respond_by = Timer::at(deadline);
-            let next =
-                match verify(&self.config, &parts.headers, pin!(body), &presented, &mut respond_by).await {
-                    Ok(authentic) => self.next(&mut parts, authentic),
-                    Err(reason) => Next::Answer(Err(reason)),
-                };
+            let next = match authenticate(&self.config, &parts, pin!(body), &presented, &mut respond_by).await
+            {
+                Ok(authentic) => self.next(&mut parts, authentic),
+                Err(reason) => Next::Answer(Err(reason)),
+            };
             match next {
                 Next::Dispatch(dispatch, delivery) => self.dispatch(dispatch, delivery, respond_by).await,
                 Next::Forward(inner, delivery, trailers) => {
@@ -204,14 +204,12 @@ where
         }
     }
 
-    /// Reads the envelope and decides who takes the event.
-    fn next(&mut self, parts: &mut Parts, authentic: Authentic) -> Next<D, S> {
+    /// Decides who takes the event.
+    fn next(&mut self, parts: &mut Parts, mut authentic: Authentic) -> Next<D, S> {
         let Config { core, provider, .. } = &*self.config;
-        if let Some(signature) = parts.headers.get_mut(provider.signature_header()) {
-            signature.set_sensitive(true);
-        }
+        provider.authenticator().mark_sensitive(&mut parts.headers);
         core.observer.authentic(&self.span, authentic.proof.label());
-        let event = match identify(&self.config, &authentic, &self.span) {
+        let event = match identify(&self.config, &mut authentic, &self.span) {
             Identified::Event(event) => event,
             Identified::Test => return Next::Answer(Ok(Accepted::TestEvent)),
             Identified::TooOld => return Next::Answer(Err(RejectionReason::EventTooOld)),
@@ -301,10 +299,10 @@ where
     }
 }
 
-/// Reads the body and verifies it: MAC first, then the timestamp.
-async fn verify<St, B: http_body::Body>(
+/// Reads the body, verifies it, MAC first, then the timestamp, and reads its envelope.
+async fn authenticate<St, B: http_body::Body>(
     config: &Config<St>,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Pin<&mut B>,
     presented: &Presented,
     respond_by: &mut Timer,
@@ -312,21 +310,27 @@ async fn verify<St, B: http_body::Body>(
     let Ok(_permit) = config.unverified.try_acquire() else {
         return Err(RejectionReason::UnverifiedCapacity);
     };
-    let mut verification = config.verifier.begin(presented);
-    let signed_at = verification.presented_at();
+    let (observer, provider) = (&config.core.observer, &*config.provider);
+    let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+    let keyring = config.verifier.keyring();
+    let now = || config.clock.now();
+    let mut verification = Verification::begin(provider.authenticator(), &keyring, presented, head, now);
     let feed = |bytes: &[u8]| verification.update(bytes);
     let body = body::read(body, config.body_limit, respond_by, feed).await?;
-    if content_length(headers).is_some_and(|declared| declared != body.data.len() as u64) {
+    if content_length(&parts.headers).is_some_and(|declared| declared != body.data.len() as u64) {
         return Err(RejectionReason::BodyIncomplete);
     }
-    let observer = &config.core.observer;
-    observer.verified(config.verifier.secrets(), body.data.len());
+    observer.verified(verification.keys(), body.data.len());
     let received_at = config.clock.now();
-    let proof = verification.finish(received_at);
-    if let Some(signed_at) = signed_at.filter(|_| !matches!(proof, Err(RejectionReason::SignatureMismatch))) {
+    let Verdict { proof, signed_at } = verification.finish(&body.data, received_at);
+    if let Some(signed_at) = signed_at {
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
-    Ok(Authentic { body, proof: proof?, received_at })
+    let proof = proof?;
+    let signed = || verification.identity(&proof, &body.data);
+    let event = provider.envelope().scan(&body.data, &parts.headers, signed);
+    observer.envelope_scanned();
+    Ok(Authentic { body, proof, received_at, event })
 }
 
 /// What to do about an authentic request.
@@ -347,25 +351,28 @@ enum Identified {
     Unreadable(HandlerError),
 }
 
-/// Reads the envelope, and what the configuration asks of it.
-fn identify<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Identified {
-    let observer = &config.core.observer;
-    observer.envelope_scanned();
-    match judge(config, authentic, span) {
+/// What the envelope says, and what the configuration asks of it.
+fn identify<St>(config: &Config<St>, authentic: &mut Authentic, span: &Span) -> Identified {
+    let event = std::mem::replace(&mut authentic.event, Err(EnvelopeError::Missing("event")));
+    match event.and_then(|event| judge(config, event, authentic.received_at, span)) {
         Ok(identified) => identified,
         Err(error) => {
-            observer.unreadable(&error);
+            config.core.observer.unreadable(&error);
             Identified::Unreadable(HandlerError::unreadable(error.to_string()))
         }
     }
 }
 
-fn judge<St>(config: &Config<St>, authentic: &Authentic, span: &Span) -> Result<Identified, EnvelopeError> {
-    let event = config.provider.envelope().scan(&authentic.body.data)?;
+fn judge<St>(
+    config: &Config<St>,
+    event: Scanned,
+    received_at: SystemTime,
+    span: &Span,
+) -> Result<Identified, EnvelopeError> {
     span.identified(&event.id, &event.event_type);
     if let Some(age) = config.max_event_age {
         let created = event.created.ok_or(EnvelopeError::Missing("created"))?;
-        let now = unix_seconds(authentic.received_at);
+        let now = unix_seconds(received_at);
         if now.abs_diff(created) > age.as_secs() {
             return Ok(Identified::TooOld);
         }

@@ -4,18 +4,20 @@ use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::pointer;
 use crate::error::ConfigError;
+use crate::pointer;
 
 /// What an envelope says.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanned {
     pub(crate) id: ByteString,
     pub(crate) event_type: ByteString,
+    pub(crate) type_is_signed: bool,
     pub(crate) payload: ByteString,
+    pub(crate) payload_is_json: bool,
     pub(crate) created: Option<u64>,
     pub(crate) livemode: Option<bool>,
     pub(crate) api_version: Option<ByteString>,
@@ -34,12 +36,13 @@ pub(crate) enum EnvelopeError {
     Missing(&'static str),
     #[error("the envelope's {0} is empty")]
     Empty(&'static str),
+    #[error("the header {0} stands there twice, or is not text")]
+    Header(http::HeaderName),
 }
 
 /// What the layout alone does not say.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
-    pub(super) constant_type: Option<ByteString>,
     pub(super) whole_body: bool,
     pub(super) numeric_ids: bool,
 }
@@ -84,6 +87,15 @@ impl Layout {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether some path may go through an array here.
+    fn has_indices(&self) -> bool {
+        self.members.iter().any(|(name, _)| index_of(name).is_some())
+    }
+
     /// Only the payload can be both wanted and gone into: an id is no object.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         for (name, member) in &self.members {
@@ -99,76 +111,58 @@ impl Layout {
     }
 }
 
-pub(super) fn scan(layout: &Layout, kind: &Kind, body: &Bytes) -> Result<Scanned, EnvelopeError> {
+/// What is found in a body.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) id: Option<ByteString>,
+    pub(super) event_type: Option<ByteString>,
+    pub(super) payload: Option<ByteString>,
+    pub(super) created: Option<u64>,
+    pub(super) livemode: Option<bool>,
+    pub(super) api_version: Option<ByteString>,
+}
+
+pub(super) fn scan(layout: &Layout, kind: &Kind, body: &Bytes) -> Result<Members, EnvelopeError> {
     let text = ByteString::try_from(body.clone())
         .map_err(|_| EnvelopeError::NotUtf8 { valid_up_to: valid_up_to(body) })?;
-    let mut found = Found::new(&text, kind);
-    read(layout, &text, &mut found).map_err(|error| match error.classify() {
+    let mut found = Found { text: &text, kind, members: Members::default() };
+    read(layout, &text, false, &mut found).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             EnvelopeError::Shape { line: error.line(), column: error.column() }
         }
         _ => EnvelopeError::NotJson { line: error.line(), column: error.column() },
     })?;
-    let Found { id, event_type, payload, created, livemode, api_version, .. } = found;
-    let event_type = kind.constant_type.clone().or(event_type);
-    let payload = if kind.whole_body { Some(text.clone()) } else { payload };
-    Ok(Scanned {
-        id: required(id, "id")?,
-        event_type: required(event_type, "type")?,
-        payload: required(payload, "payload")?,
-        created,
-        livemode,
-        api_version,
-    })
+    let mut members = found.members;
+    if kind.whole_body {
+        members.payload = Some(text);
+    }
+    Ok(members)
 }
 
 fn valid_up_to(body: &[u8]) -> usize {
     std::str::from_utf8(body).err().map_or(0, |error| error.valid_up_to())
 }
 
-fn required(text: Option<ByteString>, what: &'static str) -> Result<ByteString, EnvelopeError> {
-    match text {
-        None => Err(EnvelopeError::Missing(what)),
-        Some(text) if text.is_empty() => Err(EnvelopeError::Empty(what)),
-        Some(text) => Ok(text),
-    }
-}
-
-/// Reads one object and nothing after it.
-fn read(layout: &Layout, json: &str, found: &mut Found<'_>) -> Result<(), serde_json::Error> {
+/// Reads one object and nothing after it. Within a payload it may be an array.
+fn read(layout: &Layout, json: &str, nested: bool, found: &mut Found<'_>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    deserializer.deserialize_map(Object { layout, found })?;
+    let object = Object { layout, found };
+    if nested && layout.has_indices() {
+        deserializer.deserialize_any(object)?;
+    } else {
+        deserializer.deserialize_map(object)?;
+    }
     deserializer.end()
 }
 
 struct Found<'a> {
     text: &'a ByteString,
     kind: &'a Kind,
-    id: Option<ByteString>,
-    event_type: Option<ByteString>,
-    payload: Option<ByteString>,
-    created: Option<u64>,
-    livemode: Option<bool>,
-    api_version: Option<ByteString>,
+    members: Members,
 }
 
-impl<'a> Found<'a> {
-    fn new(text: &'a ByteString, kind: &'a Kind) -> Self {
-        Self {
-            text,
-            kind,
-            id: None,
-            event_type: None,
-            payload: None,
-            created: None,
-            livemode: None,
-            api_version: None,
-        }
-    }
-}
-
-/// An object some of whose members are wanted. Arrays are refused: serde's derive would take one for a
-/// struct, member by position.
+/// An object some of whose members are wanted, or an array some of whose items are. An array is refused where no path
+/// goes through it: serde's derive would take one for a struct, member by position.
 struct Object<'l, 'f, 'a> {
     layout: &'l Layout,
     found: &'f mut Found<'a>,
@@ -197,6 +191,30 @@ impl<'de> Visitor<'de> for Object<'_, '_, '_> {
         }
         Ok(())
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        if !self.layout.has_indices() {
+            return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self));
+        }
+        for index in 0_usize.. {
+            let wanted = self.layout.members.iter().find(|(name, _)| index_of(name) == Some(index));
+            let more = match wanted {
+                Some((_, layout)) => array.next_element_seed(Member { layout, found: self.found })?.is_some(),
+                None => array.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A reference token as an index into an array: digits without a leading zero.
+fn index_of(token: &str) -> Option<usize> {
+    let canonical =
+        token == "0" || token.bytes().all(|byte| byte.is_ascii_digit()) && !token.starts_with('0');
+    if canonical { token.parse().ok() } else { None }
 }
 
 /// A member's name, looked up and not kept. Exact case; escapes are resolved before.
@@ -236,28 +254,29 @@ impl<'de> DeserializeSeed<'de> for Member<'_, '_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let Self { layout, found } = self;
         match layout.slot {
+            None if layout.has_indices() => return deserializer.deserialize_any(Object { layout, found }),
             None => return deserializer.deserialize_map(Object { layout, found }),
             Some(Slot::Id) => {
                 let seed = Text { within: found.text, numeric: found.kind.numeric_ids };
-                found.id = Some(seed.deserialize(deserializer)?);
+                found.members.id = Some(seed.deserialize(deserializer)?);
             }
             Some(Slot::EventType) => {
                 let seed = Text { within: found.text, numeric: false };
-                found.event_type = Some(seed.deserialize(deserializer)?);
+                found.members.event_type = Some(seed.deserialize(deserializer)?);
             }
             Some(Slot::Payload) => {
                 let raw = <&RawValue as serde::Deserialize>::deserialize(deserializer)?;
-                found.payload = Some(found.text.slice_ref(raw.get()));
+                found.members.payload = Some(found.text.slice_ref(raw.get()));
                 if !layout.members.is_empty() {
-                    read(layout, raw.get(), found).map_err(D::Error::custom)?;
+                    read(layout, raw.get(), true, found).map_err(D::Error::custom)?;
                 }
             }
             // What follows informs; a value of another kind counts as absent, and whoever relies on the
             // member refuses its absence.
-            Some(Slot::Created) => found.created = lenient(deserializer)?,
-            Some(Slot::Livemode) => found.livemode = lenient(deserializer)?,
+            Some(Slot::Created) => found.members.created = lenient(deserializer)?,
+            Some(Slot::Livemode) => found.members.livemode = lenient(deserializer)?,
             Some(Slot::ApiVersion) => {
-                found.api_version = lenient::<String, _>(deserializer)?.map(ByteString::from);
+                found.members.api_version = lenient::<String, _>(deserializer)?.map(ByteString::from);
             }
         }
         Ok(())
@@ -312,11 +331,24 @@ impl<'de> Visitor<'de> for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envelope::Envelope;
+    use crate::envelope::{Envelope, ResolvedEnvelope};
+    use crate::signature::{Authenticator, Part, SignatureScheme};
+    use http::{HeaderMap, HeaderValue};
+
+    /// What the header's envelopes are about: `x-id` and `x-kind` are signed, `x-other` is not.
+    fn resolve(envelope: Envelope) -> Result<ResolvedEnvelope, ConfigError> {
+        let parts = [Part::header("x-id"), Part::header("x-kind"), Part::Body];
+        let scheme = SignatureScheme::hmac_sha256("x-signature").with_signed(parts).resolve()?;
+        envelope.resolve(&Authenticator::Data(Box::new(scheme)))
+    }
+
+    const SIGNED: [u8; 32] = [0xab; 32];
 
     #[allow(clippy::unwrap_in_result, reason = "the envelope is not what is tested")]
     fn scan_with(envelope: Envelope, body: &str) -> Result<Scanned, EnvelopeError> {
-        envelope.resolve().unwrap().scan(&Bytes::copy_from_slice(body.as_bytes()))
+        resolve(envelope)
+            .unwrap()
+            .scan(&Bytes::copy_from_slice(body.as_bytes()), &HeaderMap::new(), || SIGNED)
     }
 
     fn full() -> Envelope {
@@ -414,7 +446,8 @@ mod tests {
         for body in ["", "null", "7", "\"x\"", "[]", r#"["a","t"]"#, "{", "{}x", "{} {}", "\u{feff}{}"] {
             assert!(scan_with(Envelope::json("/id"), body).is_err(), "{body}");
         }
-        let error = Envelope::json("/id").resolve().unwrap().scan(&Bytes::from_static(b"{\"\xff\"}"));
+        let envelope = resolve(Envelope::json("/id")).unwrap();
+        let error = envelope.scan(&Bytes::from_static(b"{\"\xff\"}"), &HeaderMap::new(), || SIGNED);
         assert_eq!(error.unwrap_err(), EnvelopeError::NotUtf8 { valid_up_to: 2 });
         assert_eq!(
             scan_with(Envelope::json("/id"), "{\n!").unwrap_err(),
@@ -450,7 +483,7 @@ mod tests {
         let scanned = scan_with(envelope, r#"{"id":"a","type":"other"}"#).unwrap();
         assert_eq!(&*scanned.event_type, "ping");
         assert_eq!(&*scanned.payload, r#"{"id":"a","type":"other"}"#);
-        assert!(Envelope::json("/id").with_constant_event_type("").resolve().is_err());
+        assert!(resolve(Envelope::json("/id").with_constant_event_type("")).is_err());
     }
 
     #[test]
@@ -462,7 +495,118 @@ mod tests {
             Envelope::json("/id").with_created("/data/at").with_livemode("/data/at/live"),
             Envelope::json("/id").with_payload("/data").with_api_version("/data"),
         ] {
-            assert!(envelope.clone().resolve().is_err(), "{envelope:?}");
+            assert!(resolve(envelope.clone()).is_err(), "{envelope:?}");
+        }
+    }
+
+    #[test]
+    fn t088_pointers_go_through_arrays_by_index() {
+        let id = |path: &str, body: &str| {
+            scan_with(Envelope::json(path).with_constant_event_type("t"), body)
+                .map(|scanned| scanned.id.to_string())
+        };
+        let body = r#"{"data":[{"id":"a","x":[["b"]]},{"id":"c"}],"a/b":{"~":"d"},"0":{"1":"e"}}"#;
+        for (path, expected) in [
+            ("/data/0/id", "a"),
+            ("/data/0/x/0/0", "b"),
+            ("/data/1/id", "c"),
+            ("/a~1b/~0", "d"),
+            ("/0/1", "e"),
+        ] {
+            assert_eq!(id(path, body).unwrap(), expected, "{path}");
+        }
+        for path in ["/data/2/id", "/data/0/no", "/no/0"] {
+            assert_eq!(id(path, body), Err(EnvelopeError::Missing("id")), "{path}");
+        }
+        // No index: a member's name, a leading zero, the item after the last, a sign.
+        for path in ["/data/id", "/data/00/id", "/data/-/id", "/data/+0/id", "/data/99999999999999999999/id"]
+        {
+            assert!(id(path, body).is_err(), "{path}");
+        }
+        // A path that goes through what is neither.
+        assert!(id("/data/0/id", r#"{"data":"text"}"#).is_err());
+        // The root is an object, even where a path could go through an array.
+        assert!(id("/0/id", r#"[{"id":"a"}]"#).is_err());
+        // Within a payload too.
+        let within = Envelope::json("/data/0/id").with_payload("/data").with_constant_event_type("t");
+        let scanned = scan_with(within, r#"{"data":[{"id":"a"}]}"#).unwrap();
+        assert_eq!((&*scanned.id, &*scanned.payload), ("a", r#"[{"id":"a"}]"#));
+    }
+
+    fn headers(lines: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| ((*name).parse().unwrap(), HeaderValue::from_bytes(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn id_and_type_may_be_headers() {
+        let envelope = || Envelope::identified_by_header("x-id").with_event_type_header("x-other");
+        let resolved = resolve(envelope()).unwrap();
+        let scan = |lines: &[_]| resolved.scan(&Bytes::from_static(b"{}"), &headers(lines), || SIGNED);
+        let scanned = scan(&[("x-id", b"a"), ("x-other", b" t ")]).unwrap();
+        assert_eq!((&*scanned.id, &*scanned.event_type, &*scanned.payload), ("a", "t", "{}"));
+        assert!(!scanned.type_is_signed);
+        assert_eq!(scan(&[("x-other", b"t")]).unwrap_err(), EnvelopeError::Missing("id"));
+        assert_eq!(scan(&[("x-id", b"a")]).unwrap_err(), EnvelopeError::Missing("type"));
+        assert_eq!(scan(&[("x-id", b"a"), ("x-other", b"")]).unwrap_err(), EnvelopeError::Empty("type"));
+        for lines in [
+            &[("x-id", &b"a"[..]), ("x-other", b"\xff")][..],
+            &[("x-id", b"a"), ("x-other", b"t"), ("x-other", b"t")],
+        ] {
+            assert_eq!(scan(lines).unwrap_err(), EnvelopeError::Header("x-other".parse().unwrap()));
+        }
+        let signed = resolve(envelope().with_event_type_header("x-kind")).unwrap();
+        assert!(signed.type_is_signed());
+    }
+
+    #[test]
+    fn an_id_in_an_unsigned_header_is_refused_unless_that_is_accepted() {
+        let error = resolve(Envelope::identified_by_header("x-other")).unwrap_err();
+        assert_eq!(error, ConfigError::UnsignedId { header: "x-other".to_owned() });
+        let envelope =
+            Envelope::identified_by_digest().with_unsigned_id_header("x-other").with_event_type("/t");
+        let mut resolved = resolve(envelope).unwrap();
+        let id = |resolved: &ResolvedEnvelope, lines: &[_]| {
+            resolved
+                .scan(&Bytes::from_static(b"{\"t\":\"t\"}"), &headers(lines), || SIGNED)
+                .unwrap()
+                .id
+                .to_string()
+        };
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        assert_eq!(id(&resolved, &[("x-other", b"a")]), digest);
+        resolved.trust_unsigned_id().unwrap();
+        assert_eq!(id(&resolved, &[("x-other", b"a")]), "a");
+        assert_eq!(id(&resolved, &[]), digest);
+        assert!(resolve(Envelope::json("/id")).unwrap().trust_unsigned_id().is_err());
+    }
+
+    #[test]
+    fn an_opaque_body_is_not_read() {
+        let resolved = resolve(Envelope::identified_by_body().opaque("batch")).unwrap();
+        let scan =
+            |body: &'static [u8]| resolved.scan(&Bytes::from_static(body), &HeaderMap::new(), || SIGNED);
+        for (body, payload) in [(&b"a=1&b=2"[..], "a=1&b=2"), (b"[1]", "[1]"), (b"", ""), (b"\xff", "")] {
+            let scanned = scan(body).unwrap();
+            assert_eq!((&*scanned.event_type, &*scanned.payload), ("batch", payload));
+            assert_eq!(
+                &*scanned.id,
+                format!("sha256:{}", const_hex::encode(<sha2::Sha256 as sha2::Digest>::digest(body)))
+            );
+        }
+        let unidentified = resolve(Envelope::unidentified().opaque("hint")).unwrap();
+        let scanned = unidentified.scan(&Bytes::new(), &HeaderMap::new(), || SIGNED).unwrap();
+        assert!(scanned.id.starts_with("delivery:"), "{}", scanned.id);
+        let again = unidentified.scan(&Bytes::new(), &HeaderMap::new(), || SIGNED).unwrap();
+        assert_ne!(again.id, scanned.id);
+        for envelope in [
+            Envelope::json("/id").opaque("batch"),
+            Envelope::identified_by_body().with_payload("/x").opaque("batch"),
+            Envelope::identified_by_body().opaque("batch").with_event_type("/type"),
+        ] {
+            assert!(resolve(envelope).is_err());
         }
     }
 }

@@ -10,11 +10,12 @@ mod payload;
 pub use self::payload::Fields;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::envelope::{Envelope, ResolvedEnvelope};
 use crate::error::ConfigError;
-use crate::signature::{ResolvedScheme, Secrets, SignatureScheme, Verifier};
+use crate::signature::{Authenticator, PublicUrl, Secrets, SignatureScheme, Verifier, Verify};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -38,7 +39,7 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Clone)]
 pub struct Provider {
     name: String,
-    scheme: ResolvedScheme,
+    authenticator: Authenticator,
     envelope: ResolvedEnvelope,
     answer_deadline: Option<Duration>,
     retries: Retries,
@@ -123,13 +124,13 @@ impl Provider {
     /// protection against replay.
     #[must_use]
     pub fn signs_timestamp(&self) -> bool {
-        self.scheme.tolerance().is_some()
+        self.authenticator.tolerance().is_some()
     }
 
     /// How far a signed timestamp may be off; `None` where none is signed.
     #[must_use]
     pub fn tolerance(&self) -> Option<Duration> {
-        self.scheme.tolerance()
+        self.authenticator.tolerance()
     }
 
     /// Changes how far a signed timestamp may be off, both ways: wider for a sender that resends with the
@@ -150,24 +151,74 @@ impl Provider {
     /// # Ok::<(), ConfigError>(())
     /// ```
     pub fn with_tolerance(mut self, tolerance: Duration) -> Result<Self, ConfigError> {
-        self.scheme.set_tolerance(tolerance)?;
+        self.authenticator.set_tolerance(tolerance)?;
         Ok(self)
     }
 
     /// The header that carries the signature.
     #[must_use]
     pub fn signature_header(&self) -> &http::HeaderName {
-        self.scheme.header()
+        self.authenticator.header()
+    }
+
+    /// The endpoint's URL as the provider has it on record, letter for letter, for a scheme that signs it. It is never
+    /// taken from a request: routers strip prefixes, and proxies rewrite hosts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidUrl`] where it is no absolute URL of `http` or `https`.
+    ///
+    /// ```
+    /// use tower_webhook::{ConfigError, Part, Provider, Secret, SignatureScheme, testing};
+    ///
+    /// let acme = || {
+    ///     Provider::builder("acme")
+    ///         .signature(SignatureScheme::hmac_sha256("x-acme-signature").with_signed([Part::Url, Part::Body]))
+    ///         .build()
+    /// };
+    /// let secret = || Secret::new("a-signing-secret");
+    /// assert_eq!(acme()?.verifier(secret()?).unwrap_err(), ConfigError::NoPublicUrl);
+    /// assert!(acme()?.with_public_url("https://shop.example/hooks?tenant=7")?.verifier(secret()?).is_ok());
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn with_public_url(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.authenticator.set_url(PublicUrl::new(url)?);
+        Ok(self)
+    }
+
+    /// Takes the id that the sender puts into a header without signing it for the event's identity, instead of the
+    /// digest of what is signed. **The risk:** whoever captured one request can send it again under another id, as
+    /// often as they like, and the event runs each time.
+    ///
+    /// It is for senders whose retries are not the same bytes, where a digest would recognise none of them. A request
+    /// without the header is still identified by its digest.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidPath`] where the envelope has no id in an unsigned header.
+    pub fn identify_by_unsigned_header(mut self) -> Result<Self, ConfigError> {
+        self.envelope.trust_unsigned_id()?;
+        Ok(self)
+    }
+
+    /// Whether the signature covers an event's type. Where it does not, a captured request can be sent as another type.
+    #[must_use]
+    pub fn signs_event_type(&self) -> bool {
+        self.envelope.type_is_signed()
     }
 
     /// Verifies this provider's signatures without a layer.
-    pub fn verifier(&self, secrets: impl Into<Secrets>) -> Verifier {
-        Verifier::new(self.scheme.clone(), &secrets.into())
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UndecodableSecret`], [`ConfigError::ShortSecret`] or [`ConfigError::EmptySecret`] for a secret
+    /// that is no key of this provider; [`ConfigError::NoPublicUrl`] where the scheme signs the URL and none was given.
+    pub fn verifier(&self, secrets: impl Into<Secrets>) -> Result<Verifier, ConfigError> {
+        Verifier::new(self.authenticator.clone(), secrets.into())
     }
 
-    #[cfg(feature = "testing")]
-    pub(crate) fn scheme(&self) -> &ResolvedScheme {
-        &self.scheme
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     pub(crate) fn envelope(&self) -> &ResolvedEnvelope {
@@ -187,8 +238,8 @@ impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provider")
             .field("name", &self.name)
-            .field("signature_header", self.scheme.header())
-            .field("tolerance", &self.scheme.tolerance())
+            .field("signature_header", self.authenticator.header())
+            .field("tolerance", &self.authenticator.tolerance())
             .field("answer_deadline", &self.answer_deadline)
             .field("retries", &self.retries)
             .finish_non_exhaustive()
@@ -200,7 +251,7 @@ impl fmt::Debug for Provider {
 #[must_use]
 pub struct ProviderBuilder {
     name: String,
-    scheme: Option<SignatureScheme>,
+    scheme: Option<Scheme>,
     envelope: Envelope,
     answer_deadline: Option<Duration>,
     retries: Retries,
@@ -209,10 +260,22 @@ pub struct ProviderBuilder {
     api_version: Option<String>,
 }
 
+#[derive(Clone, Debug)]
+enum Scheme {
+    Data(Box<SignatureScheme>),
+    Code(Arc<dyn Verify>),
+}
+
 impl ProviderBuilder {
-    /// How the provider signs. Required.
+    /// How the provider signs. Required, unless code [verifies](Self::verify_with).
     pub fn signature(mut self, scheme: SignatureScheme) -> Self {
-        self.scheme = Some(scheme);
+        self.scheme = Some(Scheme::Data(Box::new(scheme)));
+        self
+    }
+
+    /// Verifies by code of yours, where no [`SignatureScheme`] can describe it: see [`Verify`].
+    pub fn verify_with(mut self, verify: impl Verify) -> Self {
+        self.scheme = Some(Scheme::Code(Arc::new(verify)));
         self
     }
 
@@ -279,7 +342,11 @@ impl ProviderBuilder {
         if self.body_limit == Some(0) {
             return Err(ConfigError::ZeroLimit { setting: "body_limit" });
         }
-        let envelope = self.envelope.resolve()?;
+        let authenticator = match scheme {
+            Scheme::Data(scheme) => Authenticator::Data(Box::new(scheme.resolve()?)),
+            Scheme::Code(verify) => Authenticator::code(verify),
+        };
+        let envelope = self.envelope.resolve(&authenticator)?;
         if self.api_version.is_some() && !envelope.has_api_version() {
             return Err(ConfigError::InvalidPath {
                 path: "api_version".to_owned(),
@@ -288,7 +355,7 @@ impl ProviderBuilder {
         }
         Ok(Provider {
             name: self.name,
-            scheme: scheme.resolve()?,
+            authenticator,
             envelope,
             answer_deadline: self.answer_deadline,
             retries: self.retries,

@@ -1,127 +1,139 @@
 //! The MAC: keyed once, cloned for every request, compared in constant time.
 
 use std::fmt;
-use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use smallvec::SmallVec;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
 
-use super::secret::Secrets;
+use super::encoding::MAX_SIGNATURE_BYTES;
 
-pub(crate) const MAC_BYTES: usize = 32;
-
-/// One keyed hash state for every secret. The secrets themselves are not kept.
-pub(crate) struct Keyring {
-    keys: Box<[(Arc<str>, Hmac<Sha256>)]>,
+/// A keyed hash in progress, or what stands for it.
+///
+/// The larger states are boxed: they would make every request's future larger, whatever it verifies.
+#[derive(Clone)]
+pub(crate) enum MacState {
+    Sha1(Box<Hmac<Sha1>>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Box<Hmac<Sha384>>),
+    Sha512(Box<Hmac<Sha512>>),
+    /// A token is compared by its digest, so that neither its length nor its text shows in the time it takes.
+    Token(Zeroizing<[u8; 32]>),
 }
 
-impl Keyring {
-    pub(crate) fn new(secrets: &Secrets) -> Self {
-        let keys = secrets.iter().map(|(label, secret)| (Arc::from(label), keyed(secret.key())));
-        Self { keys: keys.collect() }
-    }
-
-    /// A keyring for signing.
-    #[cfg(feature = "testing")]
-    pub(crate) fn of_one(secret: &super::Secret) -> Self {
-        Self { keys: Box::new([(Arc::from("signing"), keyed(secret.key()))]) }
-    }
-
-    /// How many MACs a verification computes.
-    pub(crate) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    pub(crate) fn label(&self, index: usize) -> &Arc<str> {
-        &self.keys[index].0
-    }
-
-    #[inline]
-    pub(crate) fn begin(&self) -> Macs {
-        Macs { states: self.keys.iter().map(|(_, key)| key.clone()).collect() }
-    }
+/// Which MAC a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MacKind {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+    Token,
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // Invariant: HMAC takes keys of every length.
-    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"))
-}
-
-impl fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|(label, _)| label)).finish()
+impl MacKind {
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 | Self::Token => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
     }
 }
 
-/// MACs in progress, one for every secret, fed in a single pass.
-pub(crate) struct Macs {
-    states: SmallVec<[Hmac<Sha256>; 1]>,
-}
+impl MacState {
+    pub(crate) fn keyed(kind: MacKind, key: &[u8]) -> Self {
+        match kind {
+            MacKind::Sha1 => Self::Sha1(Box::new(keyed(key))),
+            MacKind::Sha256 => Self::Sha256(keyed(key)),
+            MacKind::Sha384 => Self::Sha384(Box::new(keyed(key))),
+            MacKind::Sha512 => Self::Sha512(Box::new(keyed(key))),
+            MacKind::Token => Self::Token(Zeroizing::new(token_digest(key))),
+        }
+    }
 
-impl Macs {
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        for state in &mut self.states {
-            state.update(bytes);
+        match self {
+            Self::Sha256(mac) => mac.update(bytes),
+            Self::Sha1(mac) => mac.update(bytes),
+            Self::Sha384(mac) => mac.update(bytes),
+            Self::Sha512(mac) => mac.update(bytes),
+            Self::Token(_) => {}
         }
     }
 
-    /// The index of the secret under which some candidate is right.
-    ///
-    /// Every candidate is compared with every MAC, all bytes of it, whatever matched before.
+    /// Whether one of `candidates`, which stand one after the other, is this MAC. Every candidate is compared, all
+    /// bytes of it, whatever matched before.
     #[inline]
-    pub(crate) fn matches(&mut self, candidates: &[[u8; MAC_BYTES]]) -> Option<usize> {
-        let mut matched = None;
-        for (index, state) in self.states.drain(..).enumerate() {
-            let mac = state.finalize().into_bytes().into();
-            let mut right = Choice::from(0);
-            for candidate in candidates {
-                right |= equal(&mac, candidate);
-            }
-            if bool::from(right) && matched.is_none() {
-                matched = Some(index);
-            }
-        }
-        matched
+    pub(crate) fn matches(self, candidates: &[u8]) -> bool {
+        self.finish(|mac| {
+            let right = candidates
+                .chunks_exact(mac.len())
+                .fold(Choice::from(0), |right, candidate| right | equal(mac, candidate));
+            bool::from(right)
+        })
     }
 
-    /// The MAC under the first secret, for signing.
-    #[cfg(feature = "testing")]
-    pub(crate) fn sign(self) -> Vec<u8> {
-        self.states.into_iter().next().map(|state| state.finalize().into_bytes().to_vec()).unwrap_or_default()
+    #[inline]
+    pub(crate) fn finish<T>(self, with: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Sha256(mac) => with(&mac.finalize().into_bytes()),
+            Self::Sha1(mac) => with(&mac.finalize().into_bytes()),
+            Self::Sha384(mac) => with(&mac.finalize().into_bytes()),
+            Self::Sha512(mac) => with(&mac.finalize().into_bytes()),
+            Self::Token(digest) => with(&*digest),
+        }
     }
+}
+
+fn keyed<M: KeyInit>(key: &[u8]) -> M {
+    // Invariant: HMAC takes keys of every length.
+    M::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of every length"))
+}
+
+/// What a token is compared by.
+pub(crate) fn token_digest(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// Compares all bytes in constant time, eight at once: byte by byte it would cost a tenth of a small MAC.
-fn equal(left: &[u8; MAC_BYTES], right: &[u8; MAC_BYTES]) -> Choice {
-    let words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
-    words.fold(Choice::from(1), |equal, (left, right)| {
+#[inline]
+fn equal(left: &[u8], right: &[u8]) -> Choice {
+    debug_assert!(
+        left.len() == right.len() && left.len() <= MAX_SIGNATURE_BYTES,
+        "sizes are fixed by the kind"
+    );
+    let ((words, rest), (other_words, other_rest)) = (left.as_chunks::<8>(), right.as_chunks::<8>());
+    let equal = words.iter().zip(other_words).fold(rest.ct_eq(other_rest), |equal, (left, right)| {
         equal & u64::from_ne_bytes(*left).ct_eq(&u64::from_ne_bytes(*right))
-    })
+    });
+    equal & words.len().ct_eq(&other_words.len())
 }
 
-impl fmt::Debug for Macs {
+impl fmt::Debug for MacState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Macs").finish_non_exhaustive()
+        f.debug_struct("MacState").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::Secret;
 
-    fn mac(key: &[u8], message: &[u8]) -> [u8; MAC_BYTES] {
-        let mut state = keyed(key);
+    fn mac(kind: MacKind, key: &[u8], message: &[u8]) -> Vec<u8> {
+        let mut state = MacState::keyed(kind, key);
         state.update(message);
-        state.finalize().into_bytes().into()
+        state.finish(<[u8]>::to_vec)
     }
 
-    /// Cases 1 to 4, 6 and 7; case 5 is about truncated MACs, which are never accepted here.
+    /// RFC 4231, cases 1 to 4, 6 and 7 (case 5 is about truncated MACs, which are never accepted here), and RFC 2202,
+    /// case 1 to 3, for SHA-1.
     #[test]
-    fn agrees_with_rfc_4231() {
+    fn agrees_with_the_rfcs() {
         let counting: Vec<u8> = (1..=25).collect();
         let hashed_key = b"Test Using Larger Than Block-Size Key - Hash Key First";
         let hashed_key_long_data = b"This is a test using a larger than block-size key and a larger than \
@@ -143,53 +155,89 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(const_hex::encode(mac(key, message)), expected);
+            assert_eq!(const_hex::encode(mac(MacKind::Sha256, key, message)), expected);
+        }
+        let others: [(MacKind, &[u8], &[u8], &str); 7] = [
+            (
+                MacKind::Sha384,
+                &[0x0b; 20],
+                b"Hi There",
+                "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6",
+            ),
+            (
+                MacKind::Sha384,
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+            ),
+            (
+                MacKind::Sha512,
+                &[0x0b; 20],
+                b"Hi There",
+                "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cdedaa833b7d6b8a702038b274eaea3f4e4\
+                 be9d914eeb61f1702e696c203a126854",
+            ),
+            (
+                MacKind::Sha512,
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fd\
+                 caeab1a34d4a6b4b636e070a38bce737",
+            ),
+            (MacKind::Sha1, &[0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
+            (
+                MacKind::Sha1,
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (MacKind::Sha1, &[0xaa; 20], &[0xdd; 50], "125d7342b9ac11cd91a39af48aa17b4f63f175d3"),
+        ];
+        for (kind, key, message, expected) in others {
+            assert_eq!(const_hex::encode(mac(kind, key, message)), expected, "{kind:?}");
+            assert_eq!(kind.size(), expected.len() / 2);
         }
     }
 
-    /// Compiles only while all that the layer keeps of a secret is wiped where it is dropped. `Hmac` does not
-    /// say so of itself: it is two states of SHA-256 and a block, and those do.
+    #[test]
+    fn any_candidate_matches_and_every_byte_counts() {
+        for kind in [MacKind::Sha1, MacKind::Sha256, MacKind::Sha384, MacKind::Sha512] {
+            let right = mac(kind, b"one", b"body");
+            let matches = |candidates: &[&[u8]]| {
+                let mut state = MacState::keyed(kind, b"one");
+                state.update(b"bo");
+                state.update(b"dy");
+                state.matches(&candidates.concat())
+            };
+            let wrong = mac(kind, b"two", b"body");
+            assert!(matches(&[&right]) && matches(&[&wrong, &right]) && matches(&[&right, &wrong, &wrong]));
+            assert!(!matches(&[]) && !matches(&[&wrong]) && !matches(&[&wrong, &wrong]));
+            for byte in 0..kind.size() {
+                let mut candidate = right.clone();
+                candidate[byte] ^= 1;
+                assert!(!matches(&[&candidate]), "{kind:?} byte {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_compared_whole() {
+        let matches =
+            |token: &[u8]| MacState::keyed(MacKind::Token, b"a-token").matches(&token_digest(token));
+        assert!(matches(b"a-token"));
+        for token in [&b""[..], b"a-toke", b"a-token ", b"A-token", b"a-tokenn"] {
+            assert!(!matches(token));
+        }
+    }
+
+    /// Compiles only while what the layer keeps of a secret is wiped where it is dropped. `Hmac` does not say so of
+    /// itself: it is two states of its hash and a block, and those do.
     #[test]
     fn t014_keyed_states_are_wiped() {
         fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<Sha1>();
         wiped::<Sha256>();
-        let Keyring { keys } = Keyring::new(&Secrets::new(Secret::weak("one").unwrap()));
-        let _: &[(Arc<str>, Hmac<Sha256>)] = &keys;
-    }
-
-    #[test]
-    fn any_candidate_under_any_secret_matches() {
-        let secrets = Secrets::new(Secret::weak("one").unwrap())
-            .with_secret("two", Secret::weak("two").unwrap())
-            .unwrap();
-        let keyring = Keyring::new(&secrets);
-        let verify = |candidates: &[[u8; MAC_BYTES]]| {
-            let mut macs = keyring.begin();
-            macs.update(b"bo");
-            macs.update(b"dy");
-            macs.matches(candidates)
-        };
-        let (one, two, wrong) = (mac(b"one", b"body"), mac(b"two", b"body"), mac(b"three", b"body"));
-        assert_eq!(verify(&[one]), Some(0));
-        assert_eq!(verify(&[two]), Some(1));
-        assert_eq!(verify(&[wrong, two]), Some(1));
-        assert_eq!(verify(&[two, one]), Some(0));
-        assert_eq!(verify(&[two, wrong, wrong]), Some(1));
-        assert_eq!(verify(&[wrong]), None);
-        assert_eq!(verify(&[]), None);
-        assert_eq!(&**keyring.label(1), "two");
-        assert_eq!(keyring.len(), 2);
-    }
-
-    #[test]
-    fn every_byte_counts() {
-        let keyring = Keyring::new(&Secrets::new(Secret::weak("one").unwrap()));
-        for byte in 0..MAC_BYTES {
-            let mut candidate = mac(b"one", b"body");
-            candidate[byte] ^= 1;
-            let mut macs = keyring.begin();
-            macs.update(b"body");
-            assert_eq!(macs.matches(&[candidate]), None, "byte {byte}");
-        }
+        wiped::<Sha384>();
+        wiped::<Sha512>();
     }
 }

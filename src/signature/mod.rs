@@ -3,14 +3,36 @@
 //! [`SignatureScheme`] describes how a provider signs; [`Secrets`] holds what it signs with. Nothing here
 //! knows a provider's name.
 
-pub(crate) mod header;
-pub(crate) mod mac;
+mod authenticator;
+mod body_timestamp;
+#[cfg(feature = "ed25519")]
+mod ed25519;
+mod encoding;
+mod grammar;
+mod keyring;
+mod mac;
+mod resolved;
 mod scheme;
 pub(crate) mod secret;
+#[cfg(feature = "testing")]
+pub(crate) mod signing;
+mod template;
 mod timestamp;
 mod verifier;
+mod verify;
 
-pub(crate) use self::scheme::ResolvedScheme;
-pub use self::scheme::{Encoding, Part, SignatureScheme};
+pub(crate) use self::authenticator::Authenticator;
+pub use self::encoding::{Encoding, KeyEncoding};
+pub use self::grammar::{HeaderGrammar, List, Pairs};
+pub(crate) use self::keyring::Keyring;
+#[cfg(feature = "testing")]
+pub(crate) use self::resolved::ResolvedScheme;
+pub(crate) use self::resolved::{Presented, SchemeDescription};
+pub use self::scheme::SignatureScheme;
 pub use self::secret::{Secret, Secrets};
+pub(crate) use self::template::{Head, Names, PublicUrl};
+pub use self::template::{HeaderNames, Part};
+pub use self::timestamp::TimestampUnit;
 pub use self::verifier::{Proof, Verifier};
+pub(crate) use self::verifier::{Verdict, Verification};
+pub use self::verify::{Authentic, Unverified, Verify};

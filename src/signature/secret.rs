@@ -2,6 +2,7 @@
 
 use std::env::{self, VarError};
 use std::fmt;
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -12,7 +13,7 @@ pub(crate) const MIN_SECRET_BYTES: usize = 16;
 
 /// Prefixes that providers put before a secret to make it recognisable. A secret that is nothing else is
 /// empty.
-const KNOWN_PREFIXES: [&str; 1] = ["whsec_"];
+const KNOWN_PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
 
 /// A signing secret as the provider shows it.
 ///
@@ -36,6 +37,25 @@ const KNOWN_PREFIXES: [&str; 1] = ["whsec_"];
 /// ```
 pub struct Secret {
     text: Zeroizing<String>,
+    weak: bool,
+    validity: Validity,
+}
+
+/// When a secret is accepted, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Validity {
+    not_before: Option<SystemTime>,
+    not_after: Option<SystemTime>,
+}
+
+impl Validity {
+    pub(crate) fn is_always(self) -> bool {
+        self == Self::default()
+    }
+
+    pub(crate) fn contains(self, now: SystemTime) -> bool {
+        self.not_before.is_none_or(|begin| begin <= now) && self.not_after.is_none_or(|end| now <= end)
+    }
 }
 
 impl Secret {
@@ -46,9 +66,9 @@ impl Secret {
     /// [`ConfigError::EmptySecret`] where there is nothing but a prefix such as `whsec_`,
     /// [`ConfigError::WhitespaceInSecret`] where white space stands at either end (it would become part of
     /// the key, and every delivery would be refused), [`ConfigError::ShortSecret`] under 16 bytes without
-    /// the prefix.
+    /// the prefix. Where the provider's keys are encoded, the decoded bytes are counted once more when the two meet.
     pub fn new(text: impl Into<String>) -> Result<Self, ConfigError> {
-        let secret = Self::weak(text)?;
+        let secret = Self { weak: false, ..Self::weak(text)? };
         let length = without_known_prefix(&secret.text).len();
         if length < MIN_SECRET_BYTES {
             return Err(ConfigError::ShortSecret { length });
@@ -77,12 +97,50 @@ impl Secret {
         if text.trim().len() != text.len() {
             return Err(ConfigError::WhitespaceInSecret);
         }
-        Ok(Self { text })
+        Ok(Self { text, weak: true, validity: Validity::default() })
     }
 
-    /// The bytes of the MAC key: the text as UTF-8.
-    pub(crate) fn key(&self) -> &[u8] {
-        self.text.as_bytes()
+    /// Accepts nothing by this secret before `time`: for one that is deployed ahead of the switch.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_webhook::{RejectionReason, Secret, caspay, testing};
+    ///
+    /// let switch = SystemTime::now();
+    /// let text = "a-signing-secret";
+    /// let verifier = caspay::provider().verifier(Secret::new(text)?.with_not_before(switch))?;
+    /// let request = testing::sign(&caspay::provider(), &Secret::new(text)?, "{}");
+    ///
+    /// let verify = |now| verifier.verify(request.headers(), b"{}", now).map_err(|rejection| rejection.reason());
+    /// assert!(verify(switch).is_ok());
+    /// assert_eq!(verify(switch - Duration::from_secs(1)), Err(RejectionReason::SignatureMismatch));
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_not_before(mut self, time: SystemTime) -> Self {
+        self.validity.not_before = Some(time);
+        self
+    }
+
+    /// Accepts nothing by this secret after `time`: for one that is being retired.
+    #[must_use]
+    pub fn with_not_after(mut self, time: SystemTime) -> Self {
+        self.validity.not_after = Some(time);
+        self
+    }
+
+    /// The text itself, for a [`Verify`](crate::Verify) of your own. Keep it out of logs and errors.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn is_weak(&self) -> bool {
+        self.weak
+    }
+
+    pub(crate) fn validity(&self) -> Validity {
+        self.validity
     }
 }
 
@@ -200,8 +258,8 @@ impl Secrets {
         self.entries.iter().map(|(label, _)| label.as_str())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.entries.iter().map(|(label, secret)| (label.as_str(), secret))
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Secret)> {
+        self.entries.into_iter()
     }
 }
 
@@ -239,7 +297,7 @@ mod tests {
         impl<T: Clone> MayBeCloned<Clonable> for T {}
 
         fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
-        let Secret { text } = Secret::new(GOOD).unwrap();
+        let Secret { text, .. } = Secret::new(GOOD).unwrap();
         wiped(&text);
         // Ambiguous, and an error, for a type that is `Clone`.
         <Secret as MayBeCloned<_>>::check();
@@ -258,8 +316,19 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_the_whole_text() {
-        assert_eq!(Secret::new("whsec_0123456789abcdef").unwrap().key(), b"whsec_0123456789abcdef");
+    fn the_text_is_kept_whole() {
+        assert_eq!(Secret::new("whsec_0123456789abcdef").unwrap().expose(), "whsec_0123456789abcdef");
+    }
+
+    #[test]
+    fn validity_includes_both_ends() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let secret = || Secret::new(GOOD).unwrap();
+        assert!(secret().validity().is_always() && secret().validity().contains(at(0)));
+        let within = secret().with_not_before(at(10)).with_not_after(at(20)).validity();
+        assert!(!within.is_always());
+        let contained = [9, 10, 20, 21].map(|seconds| within.contains(at(seconds)));
+        assert_eq!(contained, [false, true, true, false]);
     }
 
     #[test]
@@ -270,7 +339,7 @@ mod tests {
         let both = [("X", GOOD), ("X_PREVIOUS", "another-signing-secret")];
         let secrets = Secrets::from_lookup("X", lookup(&both)).unwrap();
         assert_eq!(secrets.labels().collect::<Vec<_>>(), ["current", "previous"]);
-        assert_eq!(secrets.iter().last().unwrap().1.key(), b"another-signing-secret");
+        assert_eq!(secrets.into_entries().last().unwrap().1.expose(), "another-signing-secret");
     }
 
     #[test]

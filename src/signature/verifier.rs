@@ -1,29 +1,36 @@
-//! A scheme and its secrets together: the verification of one request, streamed or at once.
+//! An authenticator and its keys together: the verification of one request, streamed or at once.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method, Request, Uri};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
-use super::header::Presented;
-use super::mac::{Keyring, Macs};
-use super::scheme::ResolvedScheme;
+use super::authenticator::Authenticator;
+use super::keyring::{Key, Keyring};
+use super::mac::MacState;
+use super::resolved::Presented;
 use super::secret::Secrets;
-use super::timestamp::check_window;
-use crate::error::{Rejection, RejectionReason};
+use super::template::{Head, PublicUrl};
+use super::timestamp::SignedTimestamp;
+use super::verify::Unverified;
+use crate::error::{ConfigError, Rejection, RejectionReason};
 
 /// Verifies signatures alone, without a layer: for a function that is handed headers and a body, or a tool that
-/// looks into a captured request. From [`Provider::verifier`](crate::Provider::verifier).
+/// looks into a captured request. From [`Provider::verifier`](crate::Provider::verifier), or from a layer, whose
+/// secrets it can [replace](Self::replace_secrets).
 ///
-/// Cheap to clone. It keeps keyed hash states, not the secrets.
+/// Cheap to clone; clones share their secrets. It keeps keyed hash states, not the secrets.
 ///
 /// ```
 /// use std::time::SystemTime;
 /// use tower_webhook::{RejectionReason, Secret, caspay, testing};
 ///
 /// let secret = || Secret::new("a-signing-secret");
-/// let verifier = caspay::provider().verifier(secret()?);
+/// let verifier = caspay::provider().verifier(secret()?)?;
 ///
 /// let request = testing::sign(&caspay::provider(), &secret()?, "{}");
 /// let proof = verifier.verify(request.headers(), b"{}", SystemTime::now()).unwrap();
@@ -35,88 +42,266 @@ use crate::error::{Rejection, RejectionReason};
 /// ```
 #[derive(Clone)]
 pub struct Verifier {
-    scheme: Arc<ResolvedScheme>,
-    keyring: Arc<Keyring>,
+    authenticator: Arc<Authenticator>,
+    keyring: Arc<ArcSwap<Keyring>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(scheme: ResolvedScheme, secrets: &Secrets) -> Self {
-        Self { scheme: Arc::new(scheme), keyring: Arc::new(Keyring::new(secrets)) }
+    pub(crate) fn new(authenticator: Authenticator, secrets: Secrets) -> Result<Self, ConfigError> {
+        let keyring = authenticator.keyring(secrets)?;
+        Ok(Self { authenticator: Arc::new(authenticator), keyring: Arc::new(ArcSwap::from_pointee(keyring)) })
     }
 
-    /// Verifies the exact bytes of a body against the headers that came with it, at the time `now`.
+    /// Verifies the exact bytes of a body against the headers that came with it, at the time `now`. The method is taken
+    /// to be POST.
     ///
     /// # Errors
     ///
     /// A [`Rejection`] with the reason; it must not be told to the sender.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Result<Proof, Rejection> {
-        let verify = || {
-            let presented = self.present(headers)?;
-            let mut verification = self.begin(&presented);
-            verification.update(body);
-            verification.finish(now)
-        };
-        verify().map_err(Rejection::new)
+        static ROOT: std::sync::LazyLock<Uri> = std::sync::LazyLock::new(Uri::default);
+        self.verify_head(Head { method: &Method::POST, uri: &ROOT, headers }, body, now)
     }
 
-    /// Reads the signature header: all that can be known before the body.
-    #[inline]
-    pub(crate) fn present(&self, headers: &HeaderMap) -> Result<Presented, RejectionReason> {
-        self.scheme.present(headers)
+    /// As [`verify`](Self::verify), with the method and the URI that the request has.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] with the reason; it must not be told to the sender.
+    pub fn verify_request<B: AsRef<[u8]>>(
+        &self,
+        request: &Request<B>,
+        now: SystemTime,
+    ) -> Result<Proof, Rejection> {
+        let head = Head { method: request.method(), uri: request.uri(), headers: request.headers() };
+        self.verify_head(head, request.body().as_ref(), now)
     }
 
-    /// Starts a MAC for every secret.
-    #[inline]
-    pub(crate) fn begin<'v>(&'v self, presented: &'v Presented) -> Verification<'v> {
-        let mut verification = Verification { verifier: self, presented, macs: self.keyring.begin() };
-        self.scheme.feed_before_body(&mut verification.macs, verification.presented.timestamp_text());
-        verification
+    fn verify_head(&self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<Proof, Rejection> {
+        let presented = self.authenticator.present(head.headers).map_err(Rejection::new)?;
+        let keyring = self.keyring.load();
+        let mut verification = Verification::begin(&self.authenticator, &keyring, &presented, head, || now);
+        verification.update(body);
+        verification.finish(body, now).proof.map_err(Rejection::new)
     }
 
-    /// How many MACs a verification computes.
-    pub(crate) fn secrets(&self) -> usize {
-        self.keyring.len()
+    /// Accepts these secrets from now on, and no others: what has begun to be verified is finished by the old ones. It
+    /// holds for every clone, and for the layer that this came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`Provider::verifier`](crate::Provider::verifier); the old secrets then stay.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_webhook::{ConfigError, Secret, Secrets, caspay, testing};
+    ///
+    /// let (old, new) = (|| Secret::new("the-old-signing-secret"), || Secret::new("the-new-signing-secret"));
+    /// let verifier = caspay::provider().verifier(old()?)?;
+    /// let is_authentic = |secret| {
+    ///     let request = testing::sign(&caspay::provider(), &secret, "{}");
+    ///     verifier.verify(request.headers(), b"{}", SystemTime::now()).is_ok()
+    /// };
+    /// assert!(is_authentic(old()?) && !is_authentic(new()?));
+    ///
+    /// verifier.replace_secrets(Secrets::new(new()?).with_secret("old", old()?)?)?; // while the provider switches
+    /// assert!(is_authentic(old()?) && is_authentic(new()?));
+    ///
+    /// verifier.replace_secrets(new()?)?; // when `old` has been quiet
+    /// assert!(!is_authentic(old()?) && is_authentic(new()?));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn replace_secrets(&self, secrets: impl Into<Secrets>) -> Result<(), ConfigError> {
+        self.keyring.store(Arc::new(self.authenticator.keyring(secrets.into())?));
+        Ok(())
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
-            .field("header", self.scheme.header())
-            .field("secrets", &self.keyring)
+            .field("header", self.authenticator.header())
+            .field("secrets", &self.keyring.load())
             .finish_non_exhaustive()
     }
 }
 
 /// A verification whose body is still arriving.
 pub(crate) struct Verification<'v> {
-    verifier: &'v Verifier,
+    authenticator: &'v Authenticator,
+    keyring: &'v Keyring,
     presented: &'v Presented,
-    macs: Macs,
+    head: Head<'v>,
+    eligible: SmallVec<[usize; 2]>,
+    /// Where nothing can match, whatever the MAC says.
+    barred: bool,
+    /// A MAC for each eligible key, where they are fed as the body arrives.
+    macs: SmallVec<[MacState; 1]>,
 }
 
-impl Verification<'_> {
+impl<'v> Verification<'v> {
+    /// Starts a MAC for every key that may have signed.
+    #[inline]
+    pub(crate) fn begin(
+        authenticator: &'v Authenticator,
+        keyring: &'v Keyring,
+        presented: &'v Presented,
+        head: Head<'v>,
+        now: impl FnOnce() -> SystemTime,
+    ) -> Self {
+        let now = keyring.is_timed().then(now);
+        let (eligible, barred) = keyring.eligible(now, presented.key_id.as_deref());
+        let mut this =
+            Self { authenticator, keyring, presented, head, eligible, barred, macs: SmallVec::new() };
+        if let Authenticator::Data(scheme) = authenticator
+            && scheme.streams()
+        {
+            this.start_macs();
+            let macs = &mut this.macs;
+            scheme.before_body(head, presented, |bytes| feed(macs, bytes));
+        }
+        this
+    }
+
+    fn start_macs(&mut self) {
+        self.macs = (self.eligible.iter())
+            .filter_map(|index| match self.keyring.key(*index) {
+                Key::Mac(state) => Some(state.clone()),
+                _ => None,
+            })
+            .collect();
+    }
+
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.macs.update(bytes);
+        feed(&mut self.macs, bytes);
     }
 
-    /// The timestamp that was presented; authentic once [`finish`](Self::finish) has not said otherwise.
-    pub(crate) fn presented_at(&self) -> Option<u64> {
-        self.presented.timestamp.as_ref().map(|timestamp| timestamp.seconds)
+    /// How many keys are tried.
+    pub(crate) fn keys(&self) -> usize {
+        self.eligible.len()
     }
 
-    /// The MAC first, then the timestamp: stale but authentic is a reason of its own.
+    /// The signature first, then the timestamp: stale but authentic is a reason of its own.
     #[inline]
-    pub(crate) fn finish(&mut self, now: SystemTime) -> Result<Proof, RejectionReason> {
-        let Self { verifier: Verifier { scheme, keyring }, presented, macs } = self;
-        scheme.feed_after_body(macs, presented.timestamp_text());
-        let secret = macs.matches(&presented.candidates).ok_or(RejectionReason::SignatureMismatch)?;
-        let signed_at = presented.timestamp.as_ref().map(|timestamp| timestamp.seconds);
-        if let (Some(signed), Some(tolerance)) = (signed_at, scheme.tolerance()) {
-            check_window(signed, now, tolerance)?;
+    pub(crate) fn finish(&mut self, body: &[u8], now: SystemTime) -> Verdict {
+        match self.authenticator {
+            Authenticator::Data(scheme) => {
+                if !scheme.streams() {
+                    self.start_macs();
+                }
+                let macs = &mut self.macs;
+                if !macs.is_empty() {
+                    scheme.after_body(self.head, self.presented, body, |bytes| feed(macs, bytes));
+                }
+                let Some(index) = self.matching(body) else {
+                    return Verdict::refused(RejectionReason::SignatureMismatch);
+                };
+                let in_body = match scheme.timestamp_in(body) {
+                    Ok(timestamp) => timestamp,
+                    Err(reason) => return Verdict::refused(reason),
+                };
+                let timestamp = self.presented.timestamp.as_ref().or(in_body.as_ref());
+                let signed_at = timestamp.map(SignedTimestamp::seconds);
+                let checked = match (timestamp, scheme.tolerance()) {
+                    (Some(timestamp), Some(tolerance)) => timestamp.check(now, tolerance),
+                    _ => Ok(()),
+                };
+                let secret_label = Arc::clone(self.keyring.label(index));
+                Verdict {
+                    proof: checked.map(|()| Proof { secret_label, signed_at, identity: None }),
+                    signed_at,
+                }
+            }
+            Authenticator::Code { verify, url } => {
+                let url = url.as_ref().map(PublicUrl::as_str);
+                let request = Unverified::new(self.head, body, now, url);
+                let mut refusal = RejectionReason::SignatureMismatch;
+                for index in &self.eligible {
+                    let Key::Secret(secret) = self.keyring.key(*index) else { continue };
+                    match verify.verify(&request, secret) {
+                        Ok(authentic) if !self.barred => {
+                            let (signed_at, identity) = authentic.into_parts();
+                            let secret_label = Arc::clone(self.keyring.label(*index));
+                            return Verdict {
+                                proof: Ok(Proof { secret_label, signed_at, identity }),
+                                signed_at,
+                            };
+                        }
+                        Ok(_) | Err(RejectionReason::SignatureMismatch) => {}
+                        Err(reason) => refusal = reason.of_verification(),
+                    }
+                }
+                Verdict::refused(refusal)
+            }
         }
-        Ok(Proof { secret_label: Arc::clone(keyring.label(secret)), signed_at })
+    }
+
+    /// The key under which some candidate is right. Every candidate is compared under every key.
+    #[inline]
+    fn matching(&mut self, body: &[u8]) -> Option<usize> {
+        let mut matched = None;
+        let candidates = &self.presented.candidates;
+        for (index, mac) in self.eligible.iter().zip(self.macs.drain(..)) {
+            if mac.matches(candidates) && matched.is_none() {
+                matched = Some(*index);
+            }
+        }
+        #[cfg(feature = "ed25519")]
+        if let Authenticator::Data(scheme) = self.authenticator
+            && matches!(scheme.key().kind, super::keyring::KeyKind::Ed25519)
+        {
+            let mut message = Vec::with_capacity(body.len() + 64);
+            scheme.whole(self.head, self.presented, body, |bytes| message.extend_from_slice(bytes));
+            matched = self.eligible.iter().copied().find(|index| match self.keyring.key(*index) {
+                Key::Ed25519(key) => super::ed25519::verifies(key, &message, candidates),
+                _ => false,
+            });
+        }
+        #[cfg(not(feature = "ed25519"))]
+        let _ = body;
+        matched.filter(|_| !self.barred)
+    }
+
+    /// What tells this event from others where its envelope has no id: the digest of all that was signed, or, where
+    /// the body is not signed, of the body.
+    pub(crate) fn identity(&self, proof: &Proof, body: &[u8]) -> [u8; 32] {
+        match self.authenticator {
+            Authenticator::Data(scheme) if scheme.template().covers_body() => {
+                let mut digest = Sha256::new();
+                scheme.whole(self.head, self.presented, body, |bytes| digest.update(bytes));
+                digest.finalize().into()
+            }
+            _ => Sha256::digest(proof.identity.as_deref().unwrap_or(body)).into(),
+        }
+    }
+}
+
+#[inline]
+fn feed(macs: &mut [MacState], bytes: &[u8]) {
+    for mac in macs {
+        mac.update(bytes);
+    }
+}
+
+/// What a verification came to.
+pub(crate) struct Verdict {
+    pub(crate) proof: Result<Proof, RejectionReason>,
+    /// When an authentic request was signed, fresh or stale.
+    pub(crate) signed_at: Option<u64>,
+}
+
+impl Verdict {
+    fn refused(reason: RejectionReason) -> Self {
+        Self { proof: Err(reason), signed_at: None }
     }
 }
 
@@ -125,6 +310,7 @@ impl Verification<'_> {
 pub struct Proof {
     secret_label: Arc<str>,
     signed_at: Option<u64>,
+    identity: Option<Vec<u8>>,
 }
 
 impl Proof {
@@ -160,13 +346,16 @@ mod tests {
     const STAMPED: &str = "eba557db1f2d733c0b5a666469744627a020cfe6764be44fba992b21bf2deb6f";
     const AROUND: &str = "D3lMjeGGIepp1t2mf2FmlLfPhHEclyxvgkNCzjsPOWM=";
 
+    fn verifier(scheme: SignatureScheme, secrets: Secrets) -> Verifier {
+        Verifier::new(Authenticator::Data(Box::new(scheme.resolve().unwrap())), secrets).unwrap()
+    }
+
     #[allow(clippy::unwrap_in_result, reason = "what is unwrapped is not what is tested")]
     fn verify(scheme: SignatureScheme, header: &str, now: u64) -> Result<Proof, RejectionReason> {
         let secrets = Secrets::new(Secret::new("another signing secret").unwrap())
             .with_secret("right", Secret::new("0123456789abcdef").unwrap())
             .unwrap();
-        let verifier = Verifier::new(scheme.resolve().unwrap(), &secrets);
-        assert_eq!(verifier.secrets(), 2);
+        let verifier = verifier(scheme, secrets);
         let headers = HeaderMap::from_iter([(http::header::ETAG, header.parse().unwrap())]);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
         verifier.verify(&headers, b"body", now).map_err(|rejection| rejection.reason())
@@ -211,8 +400,7 @@ mod tests {
 
     #[test]
     fn debug_shows_labels_alone() {
-        let verifier =
-            Verifier::new(scheme().resolve().unwrap(), &Secret::new("0123456789abcdef").unwrap().into());
+        let verifier = verifier(scheme(), Secret::new("0123456789abcdef").unwrap().into());
         let debug = format!("{verifier:?}");
         assert!(debug.contains("current") && !debug.contains("0123456789abcdef"), "{debug}");
     }

@@ -16,5 +16,5 @@ pub mod conformance;
 pub mod faulty;
 mod request;
 
-pub use self::request::{SignedRequest, delivery, sign};
+pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
 pub use crate::clock::manual::ManualClock;

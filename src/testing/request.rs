@@ -5,14 +5,16 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request};
+use sha2::{Digest, Sha256};
 
 use crate::body::Body;
 use crate::clock::unix_seconds;
 use crate::delivery::{Circumstances, Delivery};
 use crate::dispatch::HandlerError;
+use crate::error::ConfigError;
 use crate::provider::Provider;
-use crate::signature::Secret;
-use crate::signature::mac::Keyring;
+use crate::signature::signing::ToSign;
+use crate::signature::{Authenticator, ResolvedScheme, Secret};
 
 /// A request to be signed as `provider` signs, with one thing after another changed where a test needs it.
 ///
@@ -33,32 +35,32 @@ pub struct SignedRequest<'a> {
     provider: &'a Provider,
     secret: &'a Secret,
     body: Bytes,
-    timestamp: Option<String>,
+    at: Option<At>,
     uri: String,
     headers: HeaderMap,
+}
+
+#[derive(Debug)]
+enum At {
+    Unix(u64),
+    Text(String),
 }
 
 impl<'a> SignedRequest<'a> {
     /// A POST of `body` to `/`, signed with `secret` at the time of [`build`](Self::build).
     pub fn new(provider: &'a Provider, secret: &'a Secret, body: impl Into<Bytes>) -> Self {
-        Self {
-            provider,
-            secret,
-            body: body.into(),
-            timestamp: None,
-            uri: "/".to_owned(),
-            headers: HeaderMap::new(),
-        }
+        Self { provider, secret, body: body.into(), at: None, uri: "/".to_owned(), headers: HeaderMap::new() }
     }
 
     /// Signs at another time, in Unix seconds. Without effect where the scheme signs no timestamp.
-    pub fn at_unix(self, seconds: u64) -> Self {
-        self.with_timestamp_text(seconds.to_string())
+    pub fn at_unix(mut self, seconds: u64) -> Self {
+        self.at = Some(At::Unix(seconds));
+        self
     }
 
     /// Signs this very text as the timestamp, well-formed or not.
     pub fn with_timestamp_text(mut self, text: impl Into<String>) -> Self {
-        self.timestamp = Some(text.into());
+        self.at = Some(At::Text(text.into()));
         self
     }
 
@@ -68,40 +70,79 @@ impl<'a> SignedRequest<'a> {
         self
     }
 
-    /// Adds a header.
+    /// Adds a header. What the scheme signs in headers is taken from here; a signed header that is not given has a
+    /// value of no meaning.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
 
+    fn scheme(&self) -> &'a ResolvedScheme {
+        match self.provider.authenticator() {
+            Authenticator::Data(scheme) => scheme,
+            Authenticator::Code { .. } => {
+                panic!("{} is verified by code, which signs nothing", self.provider.name())
+            }
+        }
+    }
+
     /// The value of the signature header.
+    ///
+    /// # Panics
+    ///
+    /// Where the secret is no key of the provider, or the provider is verified by code.
     #[must_use]
     pub fn signature(&self) -> String {
-        let timestamp = self.timestamp.clone().unwrap_or_else(|| unix_seconds(SystemTime::now()).to_string());
-        let scheme = self.provider.scheme();
-        let keyring = Keyring::of_one(self.secret);
-        let mut macs = keyring.begin();
-        scheme.feed_before_body(&mut macs, timestamp.as_bytes());
-        macs.update(&self.body);
-        scheme.feed_after_body(&mut macs, timestamp.as_bytes());
-        scheme.header_value(&timestamp, &macs.sign())
+        let (timestamp, mut headers) = (self.timestamp(), self.headers.clone());
+        self.scheme().complete_headers(&timestamp, &mut headers);
+        self.sign(&timestamp, &headers)
+    }
+
+    fn timestamp(&self) -> String {
+        match &self.at {
+            Some(At::Text(text)) => text.clone(),
+            Some(At::Unix(seconds)) => self.scheme().timestamp_text(*seconds),
+            None => self.scheme().timestamp_text(unix_seconds(SystemTime::now())),
+        }
+    }
+
+    fn sign(&self, timestamp: &str, headers: &HeaderMap) -> String {
+        let to_sign = ToSign { headers, timestamp, body: &self.body };
+        let signature = self.scheme().sign(self.secret, &to_sign);
+        signature.unwrap_or_else(|error| panic!("cannot sign for {}: {error}", self.provider.name()))
     }
 
     /// Signs.
     ///
     /// # Panics
     ///
-    /// Where the URI, or a timestamp given as text, cannot stand in a request.
+    /// Where the URI, or a timestamp given as text, cannot stand in a request; and as [`signature`](Self::signature).
     pub fn build(self) -> Request<Body> {
-        let signature = self.signature();
+        let (timestamp, mut headers) = (self.timestamp(), self.headers.clone());
+        self.scheme().complete_headers(&timestamp, &mut headers);
+        let signature = self.sign(&timestamp, &headers);
         let mut request = Request::post(&self.uri)
             .header(CONTENT_TYPE, "application/json")
             .header(self.provider.signature_header(), signature)
             .body(Body::new(self.body, None))
             .unwrap_or_else(|error| panic!("not a request: {error}"));
-        request.headers_mut().extend(self.headers);
+        request.headers_mut().extend(headers);
         request
     }
+}
+
+/// The secret by which a receiver verifies what `secret` signs: for Ed25519 the public key of the seed that `secret`
+/// then is, else the same secret.
+///
+/// # Errors
+///
+/// [`ConfigError::UndecodableSecret`] where the secret is no key of the provider.
+///
+/// # Panics
+///
+/// Where the provider is verified by code.
+pub fn verifying_secret(provider: &Provider, secret: &Secret) -> Result<Secret, ConfigError> {
+    SignedRequest::new(provider, secret, Bytes::new()).scheme().verifying_secret(secret)
 }
 
 /// A request that `provider` would send now: short for [`SignedRequest`].
@@ -150,16 +191,30 @@ pub fn sign(provider: &Provider, secret: &Secret, body: impl Into<Bytes>) -> Req
 /// # }
 /// ```
 pub fn delivery(provider: &Provider, body: impl Into<Bytes>) -> Result<Delivery, HandlerError> {
+    delivery_with_headers(provider, HeaderMap::new(), body)
+}
+
+/// As [`delivery`], with the headers that came with the body: for providers that have an event's id or type there.
+///
+/// # Errors
+///
+/// Where the envelope cannot be read.
+pub fn delivery_with_headers(
+    provider: &Provider,
+    headers: HeaderMap,
+    body: impl Into<Bytes>,
+) -> Result<Delivery, HandlerError> {
     let body = body.into();
-    let event =
-        provider.envelope().scan(&body).map_err(|error| HandlerError::unreadable(error.to_string()))?;
+    // Nothing is signed here: the body stands for what would be.
+    let event = provider.envelope().scan(&body, &headers, || Sha256::digest(&body).into());
+    let event = event.map_err(|error| HandlerError::unreadable(error.to_string()))?;
     let circumstances = Circumstances {
         provider: provider.name().into(),
         scope: provider.name().into(),
         secret_label: None,
         received_at: SystemTime::now(),
         signed_at: None,
-        headers: HeaderMap::new(),
+        headers,
     };
     Ok(Delivery::new(circumstances, event, body))
 }
