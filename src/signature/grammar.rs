@@ -185,7 +185,7 @@ impl HeaderGrammar {
 
     /// Parses a header's value.
     #[inline]
-    pub(super) fn parse(&self, value: &[u8], found: &mut Found) -> Result<(), RejectionReason> {
+    pub(super) fn parse<'h>(&self, value: &'h [u8], found: &mut Found<'h>) -> Result<(), RejectionReason> {
         if value.len() > MAX_HEADER_BYTES {
             return Err(RejectionReason::MalformedHeader);
         }
@@ -244,7 +244,7 @@ impl HeaderGrammar {
 
 impl Pairs {
     #[inline]
-    fn parse(&self, value: &[u8], found: &mut Found) -> Result<(), RejectionReason> {
+    fn parse<'h>(&self, value: &'h [u8], found: &mut Found<'h>) -> Result<(), RejectionReason> {
         let signature_key = self.signature.as_bytes();
         // No item has an empty key: where there is no timestamp, none is found.
         let timestamp_key = self.timestamp.as_deref().unwrap_or_default().as_bytes();
@@ -264,7 +264,7 @@ impl Pairs {
 }
 
 impl List {
-    fn parse(&self, value: &[u8], found: &mut Found) -> Result<(), RejectionReason> {
+    fn parse<'h>(&self, value: &'h [u8], found: &mut Found<'h>) -> Result<(), RejectionReason> {
         let value = without_prefix(value, &self.prefix).ok_or(RejectionReason::MalformedHeader)?;
         for (index, item) in items(value, self.between_items).enumerate() {
             if index == 0 && self.timestamp_first {
@@ -322,15 +322,17 @@ impl Decoding {
 
 /// What signature headers hold.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Found<'h> {
     decoding: Decoding,
     presented: usize,
     /// Candidates that decode, one after the other.
-    candidates: SmallVec<[u8; 64]>,
-    timestamp: Option<SmallVec<[u8; 24]>>,
+    pub(super) candidates: SmallVec<[u8; 64]>,
+    /// The timestamp, where the header has one.
+    pub(super) timestamp: Option<&'h [u8]>,
 }
 
-impl Found {
+impl<'h> Found<'h> {
+    #[inline]
     pub(super) fn new(decoding: Decoding) -> Self {
         Self { decoding, presented: 0, candidates: SmallVec::new(), timestamp: None }
     }
@@ -353,22 +355,12 @@ impl Found {
         Ok(())
     }
 
-    fn set_timestamp(&mut self, text: &[u8]) -> Result<(), RejectionReason> {
-        match self.timestamp.replace(SmallVec::from_slice(text)) {
+    #[inline]
+    fn set_timestamp(&mut self, text: &'h [u8]) -> Result<(), RejectionReason> {
+        match self.timestamp.replace(text) {
             None => Ok(()),
             Some(_) => Err(RejectionReason::MalformedHeader),
         }
-    }
-
-    /// The timestamp, where the header has one.
-    pub(super) fn timestamp(&self) -> Option<&[u8]> {
-        self.timestamp.as_deref()
-    }
-
-    /// The candidates; never none.
-    #[inline]
-    pub(super) fn candidates(self) -> Result<SmallVec<[u8; 64]>, RejectionReason> {
-        if self.candidates.is_empty() { Err(RejectionReason::SignatureMismatch) } else { Ok(self.candidates) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -391,11 +383,13 @@ mod tests {
     fn parse(grammar: &HeaderGrammar, value: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), RejectionReason> {
         let mut found = Found::new(HEX);
         grammar.parse(value, &mut found)?;
-        if found.is_empty() || grammar.has_timestamp() && found.timestamp().is_none() {
+        if found.is_empty() || grammar.has_timestamp() && found.timestamp.is_none() {
             return Err(RejectionReason::MalformedHeader);
         }
-        let timestamp = found.timestamp().map(<[u8]>::to_vec);
-        Ok((found.candidates()?.to_vec(), timestamp))
+        if found.candidates.is_empty() {
+            return Err(RejectionReason::SignatureMismatch);
+        }
+        Ok((found.candidates.to_vec(), found.timestamp.map(<[u8]>::to_vec)))
     }
 
     fn whole(prefix: &str, value: &str) -> Result<Vec<u8>, RejectionReason> {
@@ -552,7 +546,7 @@ mod tests {
     fn tokens_are_kept_as_digests() {
         let mut found = Found::new(Decoding::Token);
         HeaderGrammar::whole(String::new(), false).parse(b" token ", &mut found).unwrap();
-        assert_eq!(found.candidates().unwrap().as_slice(), token_digest(b"token"));
+        assert_eq!(found.candidates.as_slice(), token_digest(b"token"));
     }
 
     #[test]

@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use smallvec::SmallVec;
-
 use super::mac::{MacKind, MacState};
 use super::resolved::KeyFormat;
 use super::secret::{MIN_SECRET_BYTES, Secret, Secrets, Validity};
@@ -92,34 +90,46 @@ impl Keyring {
         &self.entries[index].label
     }
 
-    pub(crate) fn key(&self, index: usize) -> &Key {
-        &self.entries[index].key
-    }
-
-    /// Whether the time decides which keys are tried.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed
-    }
-
-    /// The keys that may have signed. Where there are none, the keys that may not have, so that it takes as long to
-    /// find out; `true` then says that none of them can match.
+    /// Which keys may have signed. Where there are none, one that may not have, so that it takes as long to find out.
     #[inline]
-    pub(crate) fn eligible(
-        &self,
-        now: Option<SystemTime>,
-        key_id: Option<&[u8]>,
-    ) -> (SmallVec<[usize; 2]>, bool) {
-        if !self.timed && key_id.is_none() {
-            return ((0..self.entries.len()).collect(), self.decoy);
+    pub(crate) fn eligible(&self, now: impl FnOnce() -> SystemTime, key_id: Option<&[u8]>) -> Eligible {
+        if self.timed || key_id.is_some() {
+            return self.selected(self.timed.then(now), key_id);
         }
+        Eligible { selected: None, barred: self.decoy }
+    }
+
+    #[cold]
+    fn selected(&self, now: Option<SystemTime>, key_id: Option<&[u8]>) -> Eligible {
         let eligible = |entry: &Entry| {
             now.is_none_or(|now| entry.validity.contains(now))
                 && key_id.is_none_or(|id| id == entry.label.as_bytes())
         };
-        let found: SmallVec<_> =
-            (0..self.entries.len()).filter(|index| eligible(&self.entries[*index])).collect();
-        if found.is_empty() { ((0..self.entries.len().min(1)).collect(), true) } else { (found, self.decoy) }
+        let found: Vec<_> = (0..self.entries.len()).filter(|index| eligible(&self.entries[*index])).collect();
+        if found.is_empty() {
+            Eligible { selected: Some(vec![0]), barred: true }
+        } else {
+            Eligible { selected: Some(found), barred: self.decoy }
+        }
     }
+
+    /// The keys with their indices.
+    #[inline]
+    pub(crate) fn keys<'k>(&'k self, eligible: &'k Eligible) -> impl Iterator<Item = (usize, &'k Key)> {
+        let is_selected =
+            |index: &usize| eligible.selected.as_ref().is_none_or(|selected| selected.contains(index));
+        let keys = self.entries.iter().map(|entry| &entry.key).enumerate();
+        keys.filter(move |(index, _)| is_selected(index))
+    }
+}
+
+/// The keys that are tried.
+#[derive(Debug)]
+pub(crate) struct Eligible {
+    /// Their indices; `None` for all.
+    selected: Option<Vec<usize>>,
+    /// Where none of them can match, whatever a signature says.
+    pub(crate) barred: bool,
 }
 
 /// The bytes of a key, from the text that a provider shows.

@@ -8,17 +8,21 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::encoding::MAX_SIGNATURE_BYTES;
-
 /// A keyed hash in progress, or what stands for it.
 ///
-/// The larger states are boxed: they would make every request's future larger, whatever it verifies.
+/// SHA-256 is what nearly everybody signs with: it stands by itself and is worked on in place, and the others behind a
+/// pointer, where they neither enlarge every request's future nor slow it.
 #[derive(Clone)]
 pub(crate) enum MacState {
-    Sha1(Box<Hmac<Sha1>>),
     Sha256(Hmac<Sha256>),
-    Sha384(Box<Hmac<Sha384>>),
-    Sha512(Box<Hmac<Sha512>>),
+    Other(Box<OtherMac>),
+}
+
+#[derive(Clone)]
+pub(crate) enum OtherMac {
+    Sha1(Hmac<Sha1>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
     /// A token is compared by its digest, so that neither its length nor its text shows in the time it takes.
     Token(Zeroizing<[u8; 32]>),
 }
@@ -46,23 +50,21 @@ impl MacKind {
 
 impl MacState {
     pub(crate) fn keyed(kind: MacKind, key: &[u8]) -> Self {
-        match kind {
-            MacKind::Sha1 => Self::Sha1(Box::new(keyed(key))),
-            MacKind::Sha256 => Self::Sha256(keyed(key)),
-            MacKind::Sha384 => Self::Sha384(Box::new(keyed(key))),
-            MacKind::Sha512 => Self::Sha512(Box::new(keyed(key))),
-            MacKind::Token => Self::Token(Zeroizing::new(token_digest(key))),
-        }
+        let other = match kind {
+            MacKind::Sha256 => return Self::Sha256(keyed(key)),
+            MacKind::Sha1 => OtherMac::Sha1(keyed(key)),
+            MacKind::Sha384 => OtherMac::Sha384(keyed(key)),
+            MacKind::Sha512 => OtherMac::Sha512(keyed(key)),
+            MacKind::Token => OtherMac::Token(Zeroizing::new(token_digest(key))),
+        };
+        Self::Other(Box::new(other))
     }
 
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(mac) => mac.update(bytes),
-            Self::Sha1(mac) => mac.update(bytes),
-            Self::Sha384(mac) => mac.update(bytes),
-            Self::Sha512(mac) => mac.update(bytes),
-            Self::Token(_) => {}
+            Self::Other(mac) => mac.update(bytes),
         }
     }
 
@@ -70,24 +72,56 @@ impl MacState {
     /// bytes of it, whatever matched before.
     #[inline]
     pub(crate) fn matches(self, candidates: &[u8]) -> bool {
-        self.finish(|mac| {
-            let right = candidates
-                .chunks_exact(mac.len())
-                .fold(Choice::from(0), |right, candidate| right | equal(mac, candidate));
-            bool::from(right)
-        })
-    }
-
-    #[inline]
-    pub(crate) fn finish<T>(self, with: impl FnOnce(&[u8]) -> T) -> T {
         match self {
-            Self::Sha256(mac) => with(&mac.finalize().into_bytes()),
-            Self::Sha1(mac) => with(&mac.finalize().into_bytes()),
-            Self::Sha384(mac) => with(&mac.finalize().into_bytes()),
-            Self::Sha512(mac) => with(&mac.finalize().into_bytes()),
-            Self::Token(digest) => with(&*digest),
+            Self::Sha256(mac) => is_among::<32>(mac.finalize().into_bytes().as_ref(), candidates),
+            Self::Other(mac) => mac.matches(candidates),
         }
     }
+
+    /// The MAC itself, for signing.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Other(mac) => mac.into_bytes(),
+        }
+    }
+}
+
+impl OtherMac {
+    #[inline(never)]
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(mac) => mac.update(bytes),
+            Self::Sha384(mac) => mac.update(bytes),
+            Self::Sha512(mac) => mac.update(bytes),
+            Self::Token(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    fn matches(self, candidates: &[u8]) -> bool {
+        match self {
+            Self::Sha1(mac) => is_among::<20>(mac.finalize().into_bytes().as_ref(), candidates),
+            Self::Sha384(mac) => is_among::<48>(mac.finalize().into_bytes().as_ref(), candidates),
+            Self::Sha512(mac) => is_among::<64>(mac.finalize().into_bytes().as_ref(), candidates),
+            Self::Token(digest) => is_among(&*digest, candidates),
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
+            Self::Token(digest) => digest.to_vec(),
+        }
+    }
+}
+
+#[inline]
+fn is_among<const N: usize>(mac: &[u8; N], candidates: &[u8]) -> bool {
+    let (candidates, _) = candidates.as_chunks::<N>();
+    bool::from(candidates.iter().fold(Choice::from(0), |right, candidate| right | equal(mac, candidate)))
 }
 
 fn keyed<M: KeyInit>(key: &[u8]) -> M {
@@ -102,16 +136,11 @@ pub(crate) fn token_digest(token: &[u8]) -> [u8; 32] {
 
 /// Compares all bytes in constant time, eight at once: byte by byte it would cost a tenth of a small MAC.
 #[inline]
-fn equal(left: &[u8], right: &[u8]) -> Choice {
-    debug_assert!(
-        left.len() == right.len() && left.len() <= MAX_SIGNATURE_BYTES,
-        "sizes are fixed by the kind"
-    );
+fn equal<const N: usize>(left: &[u8; N], right: &[u8; N]) -> Choice {
     let ((words, rest), (other_words, other_rest)) = (left.as_chunks::<8>(), right.as_chunks::<8>());
-    let equal = words.iter().zip(other_words).fold(rest.ct_eq(other_rest), |equal, (left, right)| {
+    words.iter().zip(other_words).fold(rest.ct_eq(other_rest), |equal, (left, right)| {
         equal & u64::from_ne_bytes(*left).ct_eq(&u64::from_ne_bytes(*right))
-    });
-    equal & words.len().ct_eq(&other_words.len())
+    })
 }
 
 impl fmt::Debug for MacState {
@@ -127,7 +156,7 @@ mod tests {
     fn mac(kind: MacKind, key: &[u8], message: &[u8]) -> Vec<u8> {
         let mut state = MacState::keyed(kind, key);
         state.update(message);
-        state.finish(<[u8]>::to_vec)
+        state.into_bytes()
     }
 
     /// RFC 4231, cases 1 to 4, 6 and 7 (case 5 is about truncated MACs, which are never accepted here), and RFC 2202,

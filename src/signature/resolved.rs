@@ -74,7 +74,7 @@ impl Presented {
 
     /// The timestamp as it is signed; empty where there is none.
     fn timestamp_text(&self) -> &[u8] {
-        self.timestamp.as_ref().map_or(&[], |timestamp| &timestamp.text)
+        self.timestamp.as_ref().map_or(&[], SignedTimestamp::text)
     }
 }
 
@@ -226,27 +226,27 @@ impl ResolvedScheme {
                 return Err(RejectionReason::UnsupportedAlgorithm);
             }
         }
-        let timestamp = match &self.timestamp {
+        let text = match &self.timestamp {
             None | Some(Source::Body(_)) => None,
-            Some(Source::SignatureHeader) => Some(found.timestamp().ok_or(RejectionReason::MalformedHeader)?),
+            Some(Source::SignatureHeader) => Some(found.timestamp.ok_or(RejectionReason::MalformedHeader)?),
             Some(Source::Header(names)) => Some(names.find(headers)?.ok_or(RejectionReason::MissingHeader)?),
         };
-        let timestamp = timestamp.map(|text| SignedTimestamp::parse(self.unit, text)).transpose()?;
+        let timestamp = match text {
+            None => None,
+            Some(text) => Some(SignedTimestamp::parse(self.unit, text)?),
+        };
         self.template.check_headers(headers)?;
         let key_id = match &self.key_id {
             None => None,
-            Some(names) => {
-                let id = names.find(headers)?.ok_or(RejectionReason::MissingHeader)?;
-                if id.is_empty() || id.len() > MAX_KEY_ID_BYTES {
-                    return Err(RejectionReason::MalformedHeader);
-                }
-                Some(id.into())
-            }
+            Some(names) => Some(key_id(names, headers)?),
         };
-        Ok(Presented { candidates: found.candidates()?, timestamp, key_id })
+        if found.candidates.is_empty() {
+            return Err(RejectionReason::SignatureMismatch);
+        }
+        Ok(Presented { candidates: found.candidates, timestamp, key_id })
     }
 
-    fn read_further(&self, headers: &HeaderMap, found: &mut Found) -> Result<(), RejectionReason> {
+    fn read_further<'h>(&self, headers: &'h HeaderMap, found: &mut Found<'h>) -> Result<(), RejectionReason> {
         let mut any = !found.is_empty();
         for name in &self.further_headers {
             match single(headers, name) {
@@ -288,12 +288,17 @@ impl ResolvedScheme {
         Filling { head, timestamp: presented.timestamp_text(), url: self.url.as_ref() }
     }
 
-    /// The timestamp within an authentic body, where that is where it is.
-    pub(crate) fn timestamp_in(&self, body: &[u8]) -> Result<Option<SignedTimestamp>, RejectionReason> {
+    /// Where in an authentic body the timestamp is, if that is where it is.
+    #[inline]
+    pub(crate) fn body_timestamp(&self) -> Option<&BodyTimestamp> {
         match &self.timestamp {
-            Some(Source::Body(path)) => path.read(self.unit, body).map(Some),
-            _ => Ok(None),
+            Some(Source::Body(path)) => Some(path),
+            _ => None,
         }
+    }
+
+    pub(crate) fn unit(&self) -> TimestampUnit {
+        self.unit
     }
 
     pub(crate) fn describe(&self) -> SchemeDescription {
@@ -354,6 +359,15 @@ impl ResolvedScheme {
             Decoding::Encoded(encoding, _) => self.grammar.write(timestamp, &encoding.encode(signature)),
             Decoding::Token => self.grammar.write(timestamp, &String::from_utf8_lossy(signature)),
         }
+    }
+}
+
+fn key_id(names: &Names, headers: &HeaderMap) -> Result<Box<[u8]>, RejectionReason> {
+    let id = names.find(headers)?.ok_or(RejectionReason::MissingHeader)?;
+    if id.is_empty() || id.len() > MAX_KEY_ID_BYTES {
+        Err(RejectionReason::MalformedHeader)
+    } else {
+        Ok(id.into())
     }
 }
 

@@ -51,7 +51,7 @@ impl ResolvedScheme {
             KeyKind::Mac(kind) => {
                 let mut mac = MacState::keyed(kind, &key);
                 mac.update(&message);
-                mac.finish(<[u8]>::to_vec)
+                mac.into_bytes()
             }
             #[cfg(feature = "ed25519")]
             KeyKind::Ed25519 => {

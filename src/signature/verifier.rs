@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::authenticator::Authenticator;
-use super::keyring::{Key, Keyring};
+use super::keyring::{Eligible, Key, Keyring};
 use super::mac::MacState;
 use super::resolved::Presented;
 use super::secret::Secrets;
@@ -78,7 +78,10 @@ impl Verifier {
     }
 
     fn verify_head(&self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<Proof, Rejection> {
-        let presented = self.authenticator.present(head.headers).map_err(Rejection::new)?;
+        let presented = match self.authenticator.present(head.headers) {
+            Ok(presented) => presented,
+            Err(reason) => return Err(Rejection::new(reason)),
+        };
         let keyring = self.keyring.load();
         let mut verification = Verification::begin(&self.authenticator, &keyring, &presented, head, || now);
         verification.update(body);
@@ -140,11 +143,9 @@ pub(crate) struct Verification<'v> {
     keyring: &'v Keyring,
     presented: &'v Presented,
     head: Head<'v>,
-    eligible: SmallVec<[usize; 2]>,
-    /// Where nothing can match, whatever the MAC says.
-    barred: bool,
-    /// A MAC for each eligible key, where they are fed as the body arrives.
-    macs: SmallVec<[MacState; 1]>,
+    eligible: Eligible,
+    /// A MAC for each eligible key, once they are fed.
+    macs: Macs,
 }
 
 impl<'v> Verification<'v> {
@@ -157,10 +158,8 @@ impl<'v> Verification<'v> {
         head: Head<'v>,
         now: impl FnOnce() -> SystemTime,
     ) -> Self {
-        let now = keyring.is_timed().then(now);
-        let (eligible, barred) = keyring.eligible(now, presented.key_id.as_deref());
-        let mut this =
-            Self { authenticator, keyring, presented, head, eligible, barred, macs: SmallVec::new() };
+        let eligible = keyring.eligible(now, presented.key_id.as_deref());
+        let mut this = Self { authenticator, keyring, presented, head, eligible, macs: SmallVec::new() };
         if let Authenticator::Data(scheme) = authenticator
             && scheme.streams()
         {
@@ -171,13 +170,13 @@ impl<'v> Verification<'v> {
         this
     }
 
+    #[inline]
     fn start_macs(&mut self) {
-        self.macs = (self.eligible.iter())
-            .filter_map(|index| match self.keyring.key(*index) {
-                Key::Mac(state) => Some(state.clone()),
-                _ => None,
-            })
-            .collect();
+        for (index, key) in self.keyring.keys(&self.eligible) {
+            if let Key::Mac(state) = key {
+                self.macs.push((index, state.clone()));
+            }
+        }
     }
 
     #[inline]
@@ -187,7 +186,7 @@ impl<'v> Verification<'v> {
 
     /// How many keys are tried.
     pub(crate) fn keys(&self) -> usize {
-        self.eligible.len()
+        self.keyring.keys(&self.eligible).count()
     }
 
     /// The signature first, then the timestamp: stale but authentic is a reason of its own.
@@ -205,32 +204,33 @@ impl<'v> Verification<'v> {
                 let Some(index) = self.matching(body) else {
                     return Verdict::refused(RejectionReason::SignatureMismatch);
                 };
-                let in_body = match scheme.timestamp_in(body) {
-                    Ok(timestamp) => timestamp,
-                    Err(reason) => return Verdict::refused(reason),
-                };
+                let mut in_body = None;
+                if let Some(path) = scheme.body_timestamp() {
+                    match path.read(scheme.unit(), body) {
+                        Ok(timestamp) => in_body = Some(timestamp),
+                        Err(reason) => return Verdict::refused(reason),
+                    }
+                }
                 let timestamp = self.presented.timestamp.as_ref().or(in_body.as_ref());
                 let signed_at = timestamp.map(SignedTimestamp::seconds);
-                let checked = match (timestamp, scheme.tolerance()) {
-                    (Some(timestamp), Some(tolerance)) => timestamp.check(now, tolerance),
-                    _ => Ok(()),
-                };
-                let secret_label = Arc::clone(self.keyring.label(index));
-                Verdict {
-                    proof: checked.map(|()| Proof { secret_label, signed_at, identity: None }),
-                    signed_at,
+                if let (Some(timestamp), Some(tolerance)) = (timestamp, scheme.tolerance())
+                    && let Err(reason) = timestamp.check(now, tolerance)
+                {
+                    return Verdict { proof: Err(reason), signed_at };
                 }
+                let secret_label = Arc::clone(self.keyring.label(index));
+                Verdict { proof: Ok(Proof { secret_label, signed_at, identity: None }), signed_at }
             }
             Authenticator::Code { verify, url } => {
                 let url = url.as_ref().map(PublicUrl::as_str);
                 let request = Unverified::new(self.head, body, now, url);
                 let mut refusal = RejectionReason::SignatureMismatch;
-                for index in &self.eligible {
-                    let Key::Secret(secret) = self.keyring.key(*index) else { continue };
+                for (index, key) in self.keyring.keys(&self.eligible) {
+                    let Key::Secret(secret) = key else { continue };
                     match verify.verify(&request, secret) {
-                        Ok(authentic) if !self.barred => {
+                        Ok(authentic) if !self.eligible.barred => {
                             let (signed_at, identity) = authentic.into_parts();
-                            let secret_label = Arc::clone(self.keyring.label(*index));
+                            let secret_label = Arc::clone(self.keyring.label(index));
                             return Verdict {
                                 proof: Ok(Proof { secret_label, signed_at, identity }),
                                 signed_at,
@@ -250,9 +250,9 @@ impl<'v> Verification<'v> {
     fn matching(&mut self, body: &[u8]) -> Option<usize> {
         let mut matched = None;
         let candidates = &self.presented.candidates;
-        for (index, mac) in self.eligible.iter().zip(self.macs.drain(..)) {
+        for (index, mac) in self.macs.drain(..) {
             if mac.matches(candidates) && matched.is_none() {
-                matched = Some(*index);
+                matched = Some(index);
             }
         }
         #[cfg(feature = "ed25519")]
@@ -261,14 +261,13 @@ impl<'v> Verification<'v> {
         {
             let mut message = Vec::with_capacity(body.len() + 64);
             scheme.whole(self.head, self.presented, body, |bytes| message.extend_from_slice(bytes));
-            matched = self.eligible.iter().copied().find(|index| match self.keyring.key(*index) {
-                Key::Ed25519(key) => super::ed25519::verifies(key, &message, candidates),
-                _ => false,
-            });
+            let mut keys = self.keyring.keys(&self.eligible);
+            let verifies = |key: &Key| matches!(key, Key::Ed25519(key) if super::ed25519::verifies(key, &message, candidates));
+            matched = keys.find(|(_, key)| verifies(key)).map(|(index, _)| index);
         }
         #[cfg(not(feature = "ed25519"))]
         let _ = body;
-        matched.filter(|_| !self.barred)
+        matched.filter(|_| !self.eligible.barred)
     }
 
     /// What tells this event from others where its envelope has no id: the digest of all that was signed, or, where
@@ -285,9 +284,12 @@ impl<'v> Verification<'v> {
     }
 }
 
+/// MACs in progress, each with the index of its key.
+type Macs = SmallVec<[(usize, MacState); 1]>;
+
 #[inline]
-fn feed(macs: &mut [MacState], bytes: &[u8]) {
-    for mac in macs {
+fn feed(macs: &mut [(usize, MacState)], bytes: &[u8]) {
+    for (_, mac) in macs {
         mac.update(bytes);
     }
 }
