@@ -1,5 +1,7 @@
 //! Step 3: what is it? Where a provider puts an event's id, type and payload, as data.
 
+#[cfg(feature = "testing")]
+pub(crate) mod compose;
 mod scan;
 mod unique;
 
@@ -257,17 +259,14 @@ impl Envelope {
             TypeSource::Header(names) => authenticator.signs_header(names),
             TypeSource::Constant(_) => true,
         };
-        let whole_body = self.payload.is_none();
-        let (has_created, has_livemode) = (self.created.is_some(), self.livemode.is_some());
-        let has_api_version = self.api_version.is_some();
         for (path, slot) in [
-            (self.payload, Slot::Payload),
-            (self.created, Slot::Created),
-            (self.livemode, Slot::Livemode),
-            (self.api_version, Slot::ApiVersion),
+            (&self.payload, Slot::Payload),
+            (&self.created, Slot::Created),
+            (&self.livemode, Slot::Livemode),
+            (&self.api_version, Slot::ApiVersion),
         ] {
             if let Some(path) = path {
-                layout.insert(&path, slot)?;
+                layout.insert(path, slot)?;
             }
         }
         layout.check()?;
@@ -281,10 +280,11 @@ impl Envelope {
             type_is_signed,
             opaque: self.opaque,
             layout,
-            kind: Kind { whole_body, numeric_ids: self.numeric_ids },
-            has_created,
-            has_livemode,
-            has_api_version,
+            kind: Kind { whole_body: self.payload.is_none(), numeric_ids: self.numeric_ids },
+            payload_path: self.payload,
+            created_path: self.created,
+            has_livemode: self.livemode.is_some(),
+            has_api_version: self.api_version.is_some(),
         })
     }
 }
@@ -321,7 +321,8 @@ pub(crate) struct ResolvedEnvelope {
     opaque: bool,
     layout: Layout,
     kind: Kind,
-    has_created: bool,
+    payload_path: Option<String>,
+    created_path: Option<String>,
     has_livemode: bool,
     has_api_version: bool,
 }
@@ -401,8 +402,23 @@ impl ResolvedEnvelope {
         self.type_is_signed
     }
 
+    #[cfg(feature = "testing")]
+    fn payload_path(&self) -> Option<&str> {
+        self.payload_path.as_deref()
+    }
+
+    #[cfg(feature = "testing")]
+    fn created_path(&self) -> Option<&str> {
+        self.created_path.as_deref()
+    }
+
+    #[cfg(feature = "testing")]
+    fn has_numeric_ids(&self) -> bool {
+        self.kind.numeric_ids
+    }
+
     pub(crate) fn has_created(&self) -> bool {
-        self.has_created
+        self.created_path.is_some()
     }
 
     pub(crate) fn has_livemode(&self) -> bool {

@@ -11,12 +11,18 @@ use crate::pointer;
 /// Where in the body.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTimestamp {
+    pointer: Box<str>,
     path: Vec<String>,
 }
 
 impl BodyTimestamp {
     pub(crate) fn new(path: &str) -> Result<Self, ConfigError> {
-        Ok(Self { path: pointer::parse(path)? })
+        Ok(Self { pointer: path.into(), path: pointer::parse(path)? })
+    }
+
+    /// The pointer as it was given.
+    pub(crate) fn pointer(&self) -> &str {
+        &self.pointer
     }
 
     /// A member that is missing, stands there twice, or is neither a number nor a string, is no timestamp.

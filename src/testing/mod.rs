@@ -15,6 +15,8 @@
 pub mod conformance;
 pub mod faulty;
 mod request;
+mod sample;
 
 pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
+pub use self::sample::SampleEvent;
 pub use crate::clock::manual::ManualClock;

@@ -77,6 +77,14 @@ impl<'a> SignedRequest<'a> {
         self
     }
 
+    /// Adds headers, such as those of a [`SampleEvent`](super::SampleEvent).
+    pub fn with_headers(mut self, headers: &HeaderMap) -> Self {
+        for (name, value) in headers {
+            self.headers.append(name, value.clone());
+        }
+        self
+    }
+
     fn scheme(&self) -> &'a ResolvedScheme {
         match self.provider.authenticator() {
             Authenticator::Data(scheme) => scheme,
