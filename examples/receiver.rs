@@ -1,16 +1,19 @@
 //! A receiver to try the crate with: real HTTP, real signatures, graceful shutdown.
 //!
 //!     cargo run --example receiver
+//!     PROVIDERS=stripe,github cargo run --example receiver
 //!
-//! It prints a signed `curl` line for each provider to paste, then a line for each delivery with its outcome and
+//! It mounts each provider at `/webhooks/<name>` and prints a signed `curl` line for each provider to paste, then a line for each delivery with its outcome and
 //! the reason: paste a line twice and the second delivery is a duplicate; change a character and it is refused.
 //! `cargo run --example send` sends more, and other things.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `ADDR` | address and port to listen on; port 0 takes a free one | `127.0.0.1:3000` |
-//! | `CASPAY_WEBHOOK_SECRET`, `CASAPAY_WEBHOOK_SECRET` | signing secrets | a public one, on loopback only |
-//! | `CASPAY_WEBHOOK_SECRET_PREVIOUS`, `CASAPAY_..` | second secrets, while you rotate | none |
+//! | `PROVIDERS` | names of presets, separated by commas | `caspay,casapay` |
+//! | `<NAME>_WEBHOOK_SECRET`, such as `STRIPE_WEBHOOK_SECRET` | the provider's signing secret, or its public key | a public one, on loopback only |
+//! | `<NAME>_WEBHOOK_SECRET_PREVIOUS` | a second secret, while you rotate | none |
+//! | `<NAME>_PUBLIC_URL` | the endpoint's URL, for providers that sign it | the address listened on |
 //! | `SLOW_MS` | how long every handler takes, in milliseconds | `0` |
 //!
 //! With `SLOW_MS=2000` a second delivery of an event that is being handled is answered 503 with `Retry-After`. With
@@ -41,14 +44,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tower_webhook::casapay::events::InvoicePaid;
 use tower_webhook::caspay::events::PaymentCompleted;
-use tower_webhook::testing::SignedRequest;
+use tower_webhook::testing::{SignedRequest, verifying_secret};
 use tower_webhook::{
-    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
-    WebhookLayer,
+    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secrets, State, WebhookLayer,
 };
 
 use self::common::Platform;
@@ -79,41 +80,32 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr = setting("ADDR", SocketAddr::from(([127, 0, 0, 1], 3000)))?;
-    let slow = Duration::from_millis(setting("SLOW_MS", 0)?);
-    let (caspay_secrets, caspay_is_public) = secrets(Platform::Caspay)?;
-    let (casapay_secrets, casapay_is_public) = secrets(Platform::Casapay)?;
-    for (platform, is_public) in
-        [(Platform::Caspay, caspay_is_public), (Platform::Casapay, casapay_is_public)]
-    {
-        let variable = platform.variable();
-        if is_public && !address.ip().is_loopback() {
-            let why = "anybody could sign for its public development secret";
-            return Err(format!("{variable} must be set to listen on {address}: {why}").into());
-        }
-        if is_public {
-            eprintln!("!!! {variable} is not set: using a PUBLIC DEVELOPMENT SECRET, on loopback only");
-        }
-    }
-
-    let caspay = WebhookLayer::new(Platform::Caspay.provider(), caspay_secrets)?
-        .with_dispatch(EventRouter::new().on(on_payment_completed).with_state(Till { slow }));
-    let casapay = WebhookLayer::new(Platform::Casapay.provider(), casapay_secrets)?
-        .with_dispatch(EventRouter::new().on(on_invoice_paid).with_state(Till { slow }));
-    let shutdowns = [caspay.shutdown(), casapay.shutdown()];
-
-    let app = Router::new()
-        .route_service("/webhooks/caspay", caspay.into_service())
-        .route_service("/webhooks/casapay", casapay.into_service())
-        .route("/health", get(async || "ok\n"))
-        .layer(from_fn(print_outcome));
+    let till = Till { slow: Duration::from_millis(setting("SLOW_MS", 0)?) };
+    let names: String = setting("PROVIDERS", "caspay,casapay".to_owned())?;
 
     // From here on a signal is ours, however early it comes.
     let stop = stop_signal()?;
     let listener = TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr()?;
+    let mut app = Router::new().route("/health", get(async || "ok\n"));
+    let (mut shutdowns, mut commands) = (Vec::new(), Vec::new());
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let path = format!("/webhooks/{name}");
+        let platform = Platform::new(name, &format!("http://{address}{path}"))?;
+        let (secrets, is_public) = secrets(&platform, address)?;
+        let webhook = WebhookLayer::new(platform.provider.clone(), secrets)
+            .map_err(|error| format!("{}: {error}", platform.variable("WEBHOOK_SECRET")))?
+            .with_dispatch(events(name, till.clone()));
+        shutdowns.push(webhook.shutdown());
+        commands.push(command(&platform, is_public, address)?);
+        app = app.route_service(&path, webhook.into_service());
+    }
+    let app = app.layer(from_fn(print_outcome));
+
     println!("listening on http://{address}");
-    print_try(Platform::Caspay, caspay_is_public, address)?;
-    print_try(Platform::Casapay, casapay_is_public, address)?;
+    for command in commands {
+        println!("\n{command}");
+    }
 
     if !serve(listener, app, stop).await {
         eprintln!("connections still open after {GRACE:?} were closed");
@@ -127,6 +119,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("stopped");
     Ok(())
+}
+
+/// Typed handlers for the providers whose events this crate has types for; for the others, one that takes everything.
+fn events(name: &str, till: Till) -> EventRouter {
+    match name {
+        "caspay" => EventRouter::new().on(on_payment_completed).with_state(till),
+        "casapay" => EventRouter::new().on(on_invoice_paid).with_state(till),
+        _ => EventRouter::new().fallback(on_any_event).with_state(till),
+    }
 }
 
 /// What handlers work with: here a till that books nothing, as slowly as it is told to.
@@ -164,6 +165,10 @@ async fn on_invoice_paid(
     delivery: Delivery,
 ) -> Result<(), HandlerError> {
     till.book(&delivery, invoice.other.get("amount").and_then(|amount| amount.as_u64())).await
+}
+
+async fn on_any_event(delivery: Delivery, State(till): State<Till>) -> Result<(), HandlerError> {
+    till.book(&delivery, None).await
 }
 
 /// Prints a line for each answer. The reason stands in the response's extensions and never reaches the sender.
@@ -238,13 +243,19 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// The secrets of a platform, and whether they are the public one for development.
-fn secrets(platform: Platform) -> Result<(Secrets, bool), Box<dyn Error>> {
-    let variable = platform.variable();
-    match Secrets::from_env(variable) {
+fn secrets(platform: &Platform, address: SocketAddr) -> Result<(Secrets, bool), Box<dyn Error>> {
+    let variable = platform.variable("WEBHOOK_SECRET");
+    match Secrets::from_env(&variable) {
         Ok(secrets) => Ok((secrets, false)),
         // Not set at all. One that is set but empty is a mistake, and no reason to accept a public secret.
+        Err(ConfigError::MissingVariable { .. }) if address.ip().is_loopback() => {
+            eprintln!("!!! {variable} is not set: using a PUBLIC DEVELOPMENT SECRET, on loopback only");
+            let secret = platform.development_secret()?;
+            Ok((verifying_secret(&platform.provider, &secret)?.into(), true))
+        }
         Err(ConfigError::MissingVariable { .. }) => {
-            Ok((Secret::new(platform.development_secret())?.into(), true))
+            let why = "anybody could sign for its public development secret";
+            Err(format!("{variable} must be set to listen on {address}: {why}").into())
         }
         Err(error) => Err(format!("{variable} or {variable}_PREVIOUS: {error}").into()),
     }
@@ -258,37 +269,53 @@ fn setting<T: FromStr<Err: Error> + Display>(name: &str, default: T) -> Result<T
     }
 }
 
-/// Prints a command that sends a signed event. For a secret of yours the shell computes the signature from your
-/// variable: a signed request is worth as much as the payment it reports, and has no place in a log.
-fn print_try(platform: Platform, is_public: bool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
-    let (provider, event_type) = (platform.provider(), platform.default_type());
-    let payload = RawValue::from_string(platform.sample(event_type))?;
-    let body = platform.body(&format!("evt_try_{}", common::unix_now()), event_type, &payload);
-    let (name, header) = (provider.name(), provider.signature_header());
+/// A command that sends a signed event. For a secret of yours it holds no signature: a signed request is worth as much
+/// as the payment it reports, and has no place in a log.
+fn command(platform: &Platform, is_public: bool, address: SocketAddr) -> Result<String, Box<dyn Error>> {
+    let (name, provider) = (platform.name(), &platform.provider);
     let url = format!("http://{address}/webhooks/{name}");
-    if is_public {
-        let secret = Secret::new(platform.development_secret())?;
-        let signature = SignedRequest::new(&provider, &secret, body.clone()).signature();
-        match provider.tolerance() {
-            Some(tolerance) => println!("\n# {name} (expires in {} seconds)", tolerance.as_secs()),
-            None => println!("\n# {name}"),
-        }
-        println!(
-            "curl -i {url} -H 'content-type: application/json' -H '{header}: {signature}' --data-raw '{body}'"
-        );
-    } else {
-        let variable = platform.variable();
-        let digest = format!(r#"openssl dgst -sha256 -hmac "${variable}" -r | cut -d ' ' -f 1"#);
-        let (signed, value) = match platform {
-            Platform::Caspay => ("$body", format!(r#"$(printf %s "$signed" | {digest})"#)),
-            Platform::Casapay => ("$t.$body", format!(r#"t=$t,v1=$(printf %s "$signed" | {digest})"#)),
-        };
-        println!("\n# {name}, in a shell where {variable} is set");
-        println!("body='{body}'");
-        println!(r#"t=$(date +%s); signed="{signed}""#);
-        println!(
-            r#"curl -i {url} -H 'content-type: application/json' -H "{header}: {value}" --data-raw "$body""#
-        );
+    if !is_public {
+        return Ok(own_command(platform, &url));
     }
-    Ok(())
+    let event_type = platform.default_type();
+    let id = format!("evt_try_{}", common::unix_now());
+    let event =
+        platform.event(&id, event_type, &platform.payload(event_type)).map_err(|error| error.to_string())?;
+    let secret = platform.development_secret()?;
+    let request =
+        SignedRequest::new(provider, &secret, event.body().to_owned()).with_headers(event.headers()).build();
+    let expires =
+        provider.tolerance().map(|tolerance| format!(" (expires in {} seconds)", tolerance.as_secs()));
+    let mut command = format!("# {name}{}\ncurl -i {url}", expires.unwrap_or_default());
+    for (header, value) in request.headers() {
+        command.push_str(&format!(" -H '{header}: {}'", value.to_str()?));
+    }
+    command.push_str(&format!(" --data-raw '{}'", event.body()));
+    Ok(command)
+}
+
+/// A command for a secret of yours: the shell, or `send`, computes the signature from your variable.
+fn own_command(platform: &Platform, url: &str) -> String {
+    let (name, header) = (platform.name(), platform.provider.signature_header());
+    let variable = platform.variable("WEBHOOK_SECRET");
+    let (signed, value) = match name {
+        "caspay" => ("$body", "$signature"),
+        "casapay" => ("$t.$body", "t=$t,v1=$signature"),
+        _ => {
+            return format!(
+                "# {name}, in a shell where {variable} is set\ncargo run --example send -- {url} --provider {name}"
+            );
+        }
+    };
+    let (event_type, id) = (platform.default_type(), format!("evt_try_{}", common::unix_now()));
+    let event = platform.event(&id, event_type, &platform.payload(event_type));
+    let body = event.map_or_else(|error| error.to_string(), |event| event.body().to_owned());
+    [
+        format!("# {name}, in a shell where {variable} is set"),
+        format!("body='{body}'"),
+        format!(r#"t=$(date +%s); signed="{signed}""#),
+        format!(r#"signature=$(printf %s "$signed" | openssl dgst -sha256 -hmac "${variable}" -r | cut -d ' ' -f 1)"#),
+        format!(r#"curl -i {url} -H 'content-type: application/json' -H "{header}: {value}" --data-raw "$body""#),
+    ]
+    .join("\n")
 }

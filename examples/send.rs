@@ -21,15 +21,18 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
-use tower_webhook::testing::SignedRequest;
-use tower_webhook::{Provider, Secret};
+use tower_webhook::Secret;
+use tower_webhook::testing::{SampleEvent, SignedRequest, verifying_secret};
 
 use self::common::Platform;
 
 /// Sends signed webhooks to a receiver and shows how it answers.
 ///
-/// The signing secret is read from CASPAY_WEBHOOK_SECRET or CASAPAY_WEBHOOK_SECRET; where that is not set, it is
-/// the public development secret of the `receiver` example.
+/// The signing secret is read from <NAME>_WEBHOOK_SECRET, such as STRIPE_WEBHOOK_SECRET; where that is not set, it is
+/// the public development secret of the `receiver` example. Providers that sign with Ed25519 have a public key there,
+/// which signs nothing: their seed is read from <NAME>_SIGNING_SEED.
+///
+/// Providers that sign the endpoint's URL take <NAME>_PUBLIC_URL for it, or else the URL that is sent to.
 ///
 /// The exit status is 0 if every request was answered as it should be: 2xx, or 401 with --tamper.
 #[derive(Parser)]
@@ -39,15 +42,15 @@ struct Args {
     #[arg(value_parser = http_url)]
     url: Uri,
 
-    /// Whose webhooks to send
+    /// Whose webhooks to send: the name of a preset, such as stripe
     #[arg(long)]
-    provider: Platform,
+    provider: String,
 
-    /// Event type [default: payment.completed for caspay, invoice.paid for casapay]
+    /// Event type [default: payment.completed for caspay, invoice.paid for casapay, else example]
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
 
-    /// File with the payload, a JSON value: what goes under `data` (caspay) or `data.object` (casapay)
+    /// File with the payload, a JSON value: what goes where the provider has the payload, under `data` for instance
     /// [default: a sample for the type]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -79,7 +82,7 @@ enum Tamper {
     Signature,
     /// Add a space to the body after signing
     Body,
-    /// Sign an hour ago (not for caspay, which signs no timestamp)
+    /// Sign an hour ago (not for caspay and others that sign no timestamp)
     Timestamp,
     /// Leave the signature out
     Missing,
@@ -118,9 +121,12 @@ async fn run(args: Args) -> Result<bool, Box<dyn Error>> {
             let (client, source, bar) = (&client, &source, &bar);
             async move {
                 let mut sent = Vec::new();
-                let body = source.body(number);
+                let event = match source.event(number) {
+                    Ok(event) => event,
+                    Err(error) => return vec![(Err(error.to_string()), Duration::ZERO)],
+                };
                 for _ in 0..times {
-                    sent.push(send(client, source.request(&body)).await);
+                    sent.push(send(client, source.request(&event)).await);
                     bar.inc(1);
                 }
                 sent
@@ -144,7 +150,6 @@ async fn run(args: Args) -> Result<bool, Box<dyn Error>> {
 /// Makes requests as the arguments say.
 struct Source {
     platform: Platform,
-    provider: Provider,
     secret: Secret,
     url: Uri,
     event_type: String,
@@ -157,10 +162,9 @@ struct Source {
 
 impl Source {
     fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
-        let platform = args.provider;
-        let provider = platform.provider();
-        if args.tamper == Some(Tamper::Timestamp) && !provider.signs_timestamp() {
-            let why = format!("--tamper timestamp: {} signs no timestamp", provider.name());
+        let platform = Platform::new(&args.provider, &args.url.to_string())?;
+        if args.tamper == Some(Tamper::Timestamp) && !platform.provider.signs_timestamp() {
+            let why = format!("--tamper timestamp: {} signs no timestamp", platform.name());
             Args::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         let event_type = args.event_type.clone().unwrap_or_else(|| platform.default_type().to_owned());
@@ -169,33 +173,43 @@ impl Source {
                 let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
                 serde_json::from_str(&text).map_err(|e| format!("{} is not JSON: {e}", path.display()))?
             }
-            None => RawValue::from_string(platform.sample(&event_type))?,
+            None => RawValue::from_string(platform.payload(&event_type))?,
         };
-        let variable = platform.variable();
-        let secret = match std::env::var(variable) {
+        let development = platform.development_secret()?;
+        // A key pair has another secret for whoever signs.
+        let is_pair = verifying_secret(&platform.provider, &development)?.expose() != development.expose();
+        let variable = platform.variable(if is_pair { "SIGNING_SEED" } else { "WEBHOOK_SECRET" });
+        let secret = match std::env::var(&variable) {
             Ok(text) => Secret::new(text).map_err(|error| format!("{variable}: {error}"))?,
-            Err(std::env::VarError::NotPresent) => Secret::new(platform.development_secret())?,
+            Err(std::env::VarError::NotPresent) => development,
             Err(error) => return Err(format!("{variable}: {error}").into()),
         };
+        verifying_secret(&platform.provider, &secret)
+            .and_then(|verifying| platform.provider.verifier(verifying))
+            .map_err(|error| format!("{variable}: {error}"))?;
         let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
         let (url, id, tamper) = (args.url.clone(), args.id.clone(), args.tamper);
-        Ok(Self { platform, provider, secret, url, event_type, payload, id, run, tamper })
+        let source = Self { platform, secret, url, event_type, payload, id, run, tamper };
+        // What cannot stand in an event is found before anything is sent.
+        source.event(0).map_err(|error| error.to_string())?;
+        Ok(source)
     }
 
-    fn body(&self, number: u32) -> String {
+    fn event(&self, number: u32) -> Result<SampleEvent, tower_webhook::BoxError> {
         let id = self.id.clone().unwrap_or_else(|| format!("evt_{:x}_{number}", self.run));
-        self.platform.body(&id, &self.event_type, &self.payload)
+        self.platform.event(&id, &self.event_type, self.payload.get())
     }
 
     /// Signed when it is sent, as a provider does for every attempt.
-    fn request(&self, body: &str) -> Request<Full<Bytes>> {
-        let mut request =
-            SignedRequest::new(&self.provider, &self.secret, body.to_owned()).with_uri(self.url.to_string());
+    fn request(&self, event: &SampleEvent) -> Request<Full<Bytes>> {
+        let mut request = SignedRequest::new(&self.platform.provider, &self.secret, event.body().to_owned())
+            .with_headers(event.headers())
+            .with_uri(self.url.to_string());
         if self.tamper == Some(Tamper::Timestamp) {
             request = request.at_unix(common::unix_now() - 3600);
         }
         let (mut parts, body) = request.build().into_parts();
-        let (name, mut body) = (self.provider.signature_header(), body.into_bytes().to_vec());
+        let (name, mut body) = (self.platform.provider.signature_header(), body.into_bytes().to_vec());
         match self.tamper {
             Some(Tamper::Signature) => {
                 if let Some(signature) = parts.headers.get_mut(name) {

@@ -342,6 +342,11 @@ impl ResolvedScheme {
     }
 
     #[cfg(feature = "testing")]
+    pub(crate) fn key_id_header(&self) -> Option<&HeaderName> {
+        self.key_id.as_ref().map(Names::first)
+    }
+
+    #[cfg(feature = "testing")]
     pub(crate) fn required_headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.required
     }

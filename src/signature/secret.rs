@@ -11,6 +11,9 @@ use crate::error::ConfigError;
 /// A secret under 128 bits can be guessed offline from one captured request.
 pub(crate) const MIN_SECRET_BYTES: usize = 16;
 
+/// What a secret is labelled that is given alone.
+pub(crate) const SOLE_LABEL: &str = "current";
+
 /// Prefixes that providers put before a secret to make it recognisable. A secret that is nothing else is
 /// empty.
 const KNOWN_PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
@@ -177,7 +180,7 @@ impl Secrets {
     /// One secret, labelled `current`.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { entries: vec![("current".to_owned(), secret)] }
+        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)] }
     }
 
     /// Secrets with labels of your own.

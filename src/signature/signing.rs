@@ -7,7 +7,7 @@ use super::encoding::KeyEncoding;
 use super::keyring::{KeyKind, decode};
 use super::mac::{MacKind, MacState};
 use super::resolved::ResolvedScheme;
-use super::secret::Secret;
+use super::secret::{SOLE_LABEL, Secret};
 use super::template::{Filling, Head};
 use crate::error::ConfigError;
 
@@ -36,6 +36,10 @@ impl ResolvedScheme {
         }
         for names in self.template().headers() {
             set(names.first(), "signed-header-value");
+        }
+        // The label of a secret that is given alone.
+        if let Some(name) = self.key_id_header() {
+            set(name, SOLE_LABEL);
         }
     }
 
