@@ -9,8 +9,8 @@
 //!   memory. What was not accepted is answered 503 or 500, which senders retry.
 //! - **Typed handlers.** An `async fn` whose first argument says which event it takes; state and delivery as further
 //!   arguments. A mistake in its signature is reported where it is registered.
-//! - **Providers are data.** Presets for [CasPay](caspay) and [CasaPay](casapay); [another one](docs::providers) is a
-//!   few declarative lines.
+//! - **Providers are data.** [Presets](docs::catalogue) for some seventy, from Stripe and GitHub to [CasPay](caspay) and
+//!   [CasaPay](casapay); [another one](docs::providers) is a few declarative lines.
 //!
 //! It mounts on axum, hyper, or anything else that speaks `tower::Service<http::Request<B>>`.
 //!
@@ -83,10 +83,12 @@
 //! - A [`Provider`] is data: how the sender signs ([`SignatureScheme`]), where its events keep what
 //!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one.
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
-//!   the one that matched is [on the delivery](Delivery::secret_label).
+//!   the one that matched is [on the delivery](Delivery::secret_label), and they can be
+//!   [replaced](Verifier::replace_secrets) while the layer runs.
 //! - A [`WebhookLayer`] joins the two with everything else that can be set. Its durations are one checked value,
 //!   [`Timing`], its status codes another, [`Answers`].
-//! - A [`Verifier`] is the signature step alone, for a function that is handed headers and a body.
+//! - A [`Verifier`] is the signature step alone, for a function that is handed headers and a body. [`Verify`] is code of
+//!   yours in its place.
 //! - A [`Delivery`] is what a verified request becomes: id, type, payload, raw body, headers. It serialises, so that it
 //!   can wait in a queue of yours.
 //! - A [`DedupStore`] remembers which events are being handled and which are done. [`LruStore`] is the default.
@@ -188,6 +190,7 @@
 //! | `tracing` | yes | each delivery has a span, and each refusal a log line with a hint, at most one a second for a reason |
 //! | `metrics` | | counters and histograms reach the recorder that your program installed |
 //! | `axum` | | axum handlers behind the layer take [`Delivery`] and `Verified<T>`; event handlers take axum's own `State` |
+//! | `ed25519` | | Ed25519 signatures: Discord, Telnyx, and `v1a` of Standard Webhooks |
 //! | `testing` | | tests sign requests, set the clock, make a store fail on command, and check a store of yours |
 //! | `full` | | all of the above |
 //!
@@ -201,8 +204,8 @@
 //!
 //! It does not send webhooks, beyond what tests need. It keeps no queue: a slow effect goes into yours, before the
 //! 200. It does not terminate TLS, limit rates or addresses, or time out connections: your server and tower's
-//! middleware do, and [`docs::threats`] says what is left to them. It verifies HMAC-SHA256, and
-//! [not every scheme](docs::providers#what-cannot-be-described).
+//! middleware do, and [`docs::threats`] says what is left to them. Schemes that no data
+//! can [describe](docs::providers#what-cannot-be-described) take code.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
