@@ -311,19 +311,11 @@ pub(crate) enum Decoding {
     Token,
 }
 
-impl Decoding {
-    pub(crate) fn size(self) -> usize {
-        match self {
-            Self::Encoded(_, size) => size,
-            Self::Token => 32,
-        }
-    }
-}
-
 /// What signature headers hold.
 #[derive(Debug)]
 pub(crate) struct Found<'h> {
     decoding: Decoding,
+    max_candidates: usize,
     presented: usize,
     /// Candidates that decode, one after the other.
     pub(super) candidates: SmallVec<[u8; 64]>,
@@ -333,8 +325,8 @@ pub(crate) struct Found<'h> {
 
 impl<'h> Found<'h> {
     #[inline]
-    pub(super) fn new(decoding: Decoding) -> Self {
-        Self { decoding, presented: 0, candidates: SmallVec::new(), timestamp: None }
+    pub(super) fn new(decoding: Decoding, max_candidates: usize) -> Self {
+        Self { decoding, max_candidates, presented: 0, candidates: SmallVec::new(), timestamp: None }
     }
 
     /// Counts a candidate and keeps it where it decodes: one that does not is no match, but it takes nothing from
@@ -342,7 +334,7 @@ impl<'h> Found<'h> {
     #[inline]
     fn push(&mut self, text: &[u8]) -> Result<(), RejectionReason> {
         self.presented += 1;
-        if text.is_empty() || self.presented > MAX_CANDIDATES {
+        if text.is_empty() || self.presented > self.max_candidates {
             return Err(RejectionReason::MalformedHeader);
         }
         let candidates = &mut self.candidates;
@@ -381,7 +373,7 @@ mod tests {
 
     /// What a scheme makes of a header: the candidates, and the timestamp's text.
     fn parse(grammar: &HeaderGrammar, value: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), RejectionReason> {
-        let mut found = Found::new(HEX);
+        let mut found = Found::new(HEX, MAX_CANDIDATES);
         grammar.parse(value, &mut found)?;
         if found.is_empty() || grammar.has_timestamp() && found.timestamp.is_none() {
             return Err(RejectionReason::MalformedHeader);
@@ -544,7 +536,7 @@ mod tests {
 
     #[test]
     fn tokens_are_kept_as_digests() {
-        let mut found = Found::new(Decoding::Token);
+        let mut found = Found::new(Decoding::Token, MAX_CANDIDATES);
         HeaderGrammar::whole(String::new(), false).parse(b" token ", &mut found).unwrap();
         assert_eq!(found.candidates.as_slice(), token_digest(b"token"));
     }

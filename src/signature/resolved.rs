@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::body_timestamp::BodyTimestamp;
 use super::encoding::KeyEncoding;
-use super::grammar::{Decoding, Found, HeaderGrammar};
+use super::grammar::{Decoding, Found, HeaderGrammar, MAX_CANDIDATES};
 use super::keyring::KeyKind;
 use super::mac::MacKind;
 use super::scheme::{Algorithm, SignatureScheme, TimestampSource};
@@ -20,6 +20,10 @@ use crate::error::{ConfigError, RejectionReason};
 /// keeps and a queue at the sender, narrow enough that a captured request soon loses its worth.
 pub(crate) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
+/// Each candidate is another pass over the whole message, unlike a MAC, which is computed once and compared.
+#[cfg(feature = "ed25519")]
+const MAX_ED25519_CANDIDATES: usize = 4;
+
 /// Key ids are compared with labels; longer ones are nobody's.
 const MAX_KEY_ID_BYTES: usize = 256;
 
@@ -30,6 +34,7 @@ pub(crate) struct ResolvedScheme {
     further_headers: Vec<HeaderName>,
     grammar: HeaderGrammar,
     decoding: Decoding,
+    max_candidates: usize,
     key: KeyFormat,
     key_id: Option<Names>,
     timestamp: Option<Source>,
@@ -101,7 +106,7 @@ impl SignatureScheme {
         if let Some(problem) = template.problem(self.body_not_signed).filter(|_| !is_token) {
             return invalid(problem);
         }
-        if is_token && (template.covers_body() || self.body_not_signed || timestamp.is_some()) {
+        if is_token && (!template.is_empty() || self.body_not_signed || timestamp.is_some()) {
             return invalid("a token signs nothing: neither body nor timestamp");
         }
         if template.signs_timestamp() && !before_body {
@@ -127,6 +132,11 @@ impl SignatureScheme {
             Algorithm::Token => mac(MacKind::Token),
         };
         let decoding = if is_token { Decoding::Token } else { Decoding::Encoded(self.encoding, size) };
+        let max_candidates = match kind {
+            KeyKind::Mac(_) => MAX_CANDIDATES,
+            #[cfg(feature = "ed25519")]
+            KeyKind::Ed25519 => MAX_ED25519_CANDIDATES,
+        };
         let name = |name: String| {
             HeaderName::try_from(name.as_str()).map_err(|_| ConfigError::InvalidHeaderName { name })
         };
@@ -141,6 +151,7 @@ impl SignatureScheme {
             further_headers: self.further_headers.into_iter().map(name).collect::<Result<_, _>>()?,
             grammar: self.grammar,
             decoding,
+            max_candidates,
             key: KeyFormat { kind, encoding: self.key_encoding, prefix: self.key_prefix.into() },
             key_id: self.key_id_header.map(|names| names.resolve()).transpose()?,
             timestamp,
@@ -208,7 +219,7 @@ impl ResolvedScheme {
     /// Reads what stands in the head of a request: all that can be known before the body.
     #[inline]
     pub(crate) fn present(&self, headers: &HeaderMap) -> Result<Presented, RejectionReason> {
-        let mut found = Found::new(self.decoding);
+        let mut found = Found::new(self.decoding, self.max_candidates);
         match self.header.find(headers)? {
             Some(value) => self.grammar.parse(value, &mut found)?,
             None if self.further_headers.is_empty() => return Err(RejectionReason::MissingHeader),
@@ -386,4 +397,98 @@ pub(crate) struct SchemeDescription {
     pub(crate) key: &'static str,
     pub(crate) timestamp: Option<TimestampUnit>,
     pub(crate) covers_body: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Encoding, List, Pairs};
+
+    fn whole() -> SignatureScheme {
+        SignatureScheme::hmac_sha256("x-signature")
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let problem = |scheme: SignatureScheme| match scheme.resolve().unwrap_err() {
+            ConfigError::InvalidScheme { problem } => problem,
+            other => panic!("{other}"),
+        };
+        assert_eq!(problem(whole().with_signed([])), "nothing is signed");
+        assert_eq!(problem(whole().with_signed([Part::literal("x")])), "the body is not signed");
+        assert_eq!(problem(whole().with_signed([Part::Body, Part::Body])), "the body is signed more than once");
+        assert_eq!(
+            problem(whole().with_signed([Part::Timestamp, Part::Body])),
+            "a timestamp is signed, but the header has none"
+        );
+        for stamped in [
+            whole().with_pairs("t", "v1"),
+            whole().with_grammar(List::new().with_timestamp_first()),
+            whole().with_timestamp_header("x-time"),
+        ] {
+            let unsigned = stamped.clone().with_signed([Part::Body]);
+            assert_eq!(problem(unsigned), "the header has a timestamp that is not signed");
+            assert!(stamped.resolve().is_ok());
+        }
+        let twice = whole().with_pairs("t", "v1").with_timestamp_header("x-time");
+        assert_eq!(problem(twice), "the timestamp is in the signature header and elsewhere");
+        let loose = whole().with_signed([Part::Method]).with_timestamp_in_body("/at").dangerous_body_not_signed();
+        assert_eq!(problem(loose), "the timestamp is in the body, which is not signed");
+        assert_eq!(
+            problem(whole().with_grammar(Pairs::new(""))),
+            "a key of a pair is empty or holds a separator"
+        );
+        assert_eq!(
+            problem(whole().with_required_header("x", "\n")),
+            "a required header has a value that cannot stand in a header"
+        );
+        assert_eq!(
+            problem(whole().dangerous_body_not_signed()),
+            "the body is signed: take `dangerous_body_not_signed` out"
+        );
+        let token = || SignatureScheme::dangerous_token("x-token");
+        for scheme in [
+            token().with_signed([Part::Body]),
+            token().with_signed([Part::literal("x")]),
+            token().with_timestamp_header("x-time").with_signed([Part::Timestamp]),
+            token().dangerous_body_not_signed(),
+        ] {
+            assert_eq!(problem(scheme), "a token signs nothing: neither body nor timestamp");
+        }
+        assert!(token().resolve().is_ok());
+    }
+
+    #[test]
+    fn names_and_tolerances_are_checked() {
+        for scheme in [
+            SignatureScheme::hmac_sha256("x signature"),
+            whole().with_further_headers(["x signature"]),
+            whole().with_required_header("x signature", "1"),
+            whole().with_key_id_header("x signature"),
+            whole().with_timestamp_header("x signature"),
+            whole().with_signed([Part::header("x signature"), Part::Body]),
+        ] {
+            let error = scheme.resolve().unwrap_err();
+            assert_eq!(error, ConfigError::InvalidHeaderName { name: "x signature".to_owned() });
+        }
+        let error = whole().with_tolerance(DEFAULT_TOLERANCE).resolve().unwrap_err();
+        assert_eq!(error, ConfigError::ToleranceWithoutTimestamp);
+        let in_body = whole().with_timestamp_in_body("/at").resolve().unwrap();
+        assert_eq!(in_body.tolerance(), Some(DEFAULT_TOLERANCE));
+        assert_eq!(whole().resolve().unwrap().tolerance(), None);
+        assert!(matches!(
+            whole().with_timestamp_in_body("at").resolve().unwrap_err(),
+            ConfigError::InvalidPath { .. }
+        ));
+    }
+
+    #[test]
+    fn what_streams_is_said() {
+        let streams = |scheme: SignatureScheme| scheme.resolve().unwrap().streams();
+        assert!(streams(whole()));
+        assert!(streams(whole().with_timestamp_header("x-time").with_signed([Part::Body, Part::Timestamp])));
+        assert!(!streams(whole().with_signed([Part::BodyDigest(Encoding::Hex)])));
+        #[cfg(feature = "ed25519")]
+        assert!(!streams(SignatureScheme::ed25519("x-signature")));
+    }
 }

@@ -216,6 +216,10 @@ impl Template {
         Ok(Self { slots, body })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// Whether the body can be fed as it arrives.
     pub(crate) fn streams(&self) -> bool {
         self.body.is_some()
