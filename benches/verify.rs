@@ -10,6 +10,7 @@ use common::{Subject, measure, print};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue};
 use sha2::Sha256;
+use tower_webhook::provider::Preset;
 use tower_webhook::testing::SignedRequest;
 use tower_webhook::{Provider, RejectionReason, Secret, Secrets, Verifier, casapay, caspay};
 
@@ -88,6 +89,48 @@ fn main() {
         print(&format!("verify {name}"), &measure(ROUNDS, subjects));
     }
     candidates(&casapay, &pairs);
+    presets();
+}
+
+/// Every preset that signs with HMAC-SHA256, over one body: the goals are those of the two grammars above, the second
+/// where a timestamp is signed.
+fn presets() {
+    let key = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    for (size, name, plain_goal, stamped_goal) in [(256, "256 B", 1.35, 1.5), (1 << 10, "1 KiB", 1.15, 1.2)] {
+        let body = vec![b'x'; size];
+        let prepared: Vec<_> =
+            tower_webhook::provider::catalogue().iter().filter_map(prepared(&body)).collect();
+        let raw = |()| {
+            let mut mac = key.clone();
+            mac.update(black_box(&body));
+            black_box(mac.finalize().into_bytes());
+        };
+        let mut subjects =
+            vec![Subject::new("raw HMAC-SHA256 of the body", None, || vec![(); passes(size)], raw)];
+        for (preset, is_stamped, verifier, headers) in &prepared {
+            let goal = if *is_stamped { stamped_goal } else { plain_goal };
+            subjects.push(verifying(preset, Some(goal), verifier, headers, &body));
+        }
+        print(&format!("presets {name}"), &measure(ROUNDS, subjects));
+    }
+}
+
+type Prepared = (&'static str, bool, Verifier, HeaderMap);
+
+/// Signs `body` as a preset, if it signs with HMAC-SHA256 and its timestamp is in the head.
+fn prepared(body: &[u8]) -> impl Fn(&'static Preset) -> Option<Prepared> {
+    move |preset| {
+        let provider = preset.provider().with_public_url("https://shop.example/hooks").unwrap();
+        if provider.describe().algorithm() != "HMAC-SHA256" || preset.name() == "linear" {
+            return None;
+        }
+        // In digits, it is a key in each encoding.
+        let secret = || Secret::new("0123456789abcdef".repeat(4)).unwrap();
+        let verifier = provider.verifier(secret()).unwrap();
+        let headers = SignedRequest::new(&provider, &secret(), body.to_vec()).build().headers().clone();
+        assert!(verifier.verify(&headers, body, SystemTime::now()).is_ok(), "{}", preset.name());
+        Some((preset.name(), provider.signs_timestamp(), verifier, headers))
+    }
 }
 
 /// A header of 900 candidates must cost what a refused header costs: no MAC is computed for it.

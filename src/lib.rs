@@ -247,7 +247,7 @@ pub use self::layer::{ConfigWarning, Handles, WebhookLayer};
 pub use self::observe::Stats;
 pub use self::process::{DeadLetter, Drained, OnStoreFailure, Processor, Shutdown};
 #[doc(inline)]
-pub use self::provider::{Provider, ProviderBuilder, Retries, casapay, caspay};
+pub use self::provider::{Provider, ProviderBuilder, Retries, casapay, caspay, diddo};
 pub use self::response::{Accepted, Answer, Answers, ResponseBody};
 pub use self::service::{Unmounted, WebhookService};
 pub use self::signature::{

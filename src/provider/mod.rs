@@ -13,6 +13,8 @@ pub mod caspay;
 mod catalogue;
 pub mod coinbase_commerce;
 pub mod convoy;
+mod description;
+pub mod diddo;
 #[cfg(feature = "ed25519")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ed25519")))]
 pub mod discord;
@@ -78,6 +80,7 @@ pub mod zendesk;
 pub mod zoom;
 
 pub use self::catalogue::{Preset, catalogue, find};
+pub use self::description::Description;
 pub use self::payload::Fields;
 
 use std::fmt;

@@ -332,15 +332,37 @@ impl ResolvedScheme {
         }
         headers.extend(self.required.iter().map(|(name, _)| name.clone()));
         headers.extend(self.key_id.iter().flat_map(Names::iter).cloned());
+        headers.extend(self.template.headers().flat_map(Names::iter).cloned());
         SchemeDescription {
             algorithm,
             headers,
             value: self.grammar.describe(encoded),
             signed: self.template.describe(),
-            key: self.key.encoding.name(),
+            key: self.describe_key(),
             timestamp: self.timestamp.as_ref().map(|_| self.unit),
             covers_body: self.template.covers_body(),
         }
+    }
+
+    fn describe_key(&self) -> String {
+        let mut text = match (self.key.kind, self.key.encoding) {
+            (KeyKind::Mac(MacKind::Token), _) => "the secret is the token".to_owned(),
+            (KeyKind::Mac(_), KeyEncoding::Utf8) => "the secret's text".to_owned(),
+            (KeyKind::Mac(_), encoding) => format!("the secret, decoded from {}", encoding.name()),
+            #[cfg(feature = "ed25519")]
+            (KeyKind::Ed25519, encoding) => {
+                format!("the sender's public key, decoded from {}", encoding.name())
+            }
+        };
+        if !self.key.prefix.is_empty() {
+            text.push_str(" after ");
+            text.push_str(&self.key.prefix);
+        }
+        if let Some(names) = &self.key_id {
+            text.push_str(", of the secret whose label is in ");
+            text.push_str(names.first().as_str());
+        }
+        text
     }
 
     /// The timestamp's own header, where it has one.
@@ -391,10 +413,11 @@ fn key_id(names: &Names, headers: &HeaderMap) -> Result<Box<[u8]>, RejectionReas
 #[derive(Clone, Debug)]
 pub(crate) struct SchemeDescription {
     pub(crate) algorithm: &'static str,
+    /// The signature's first, then all others that are read.
     pub(crate) headers: Vec<HeaderName>,
     pub(crate) value: String,
     pub(crate) signed: String,
-    pub(crate) key: &'static str,
+    pub(crate) key: String,
     pub(crate) timestamp: Option<TimestampUnit>,
     pub(crate) covers_body: bool,
 }
@@ -416,7 +439,10 @@ mod tests {
         };
         assert_eq!(problem(whole().with_signed([])), "nothing is signed");
         assert_eq!(problem(whole().with_signed([Part::literal("x")])), "the body is not signed");
-        assert_eq!(problem(whole().with_signed([Part::Body, Part::Body])), "the body is signed more than once");
+        assert_eq!(
+            problem(whole().with_signed([Part::Body, Part::Body])),
+            "the body is signed more than once"
+        );
         assert_eq!(
             problem(whole().with_signed([Part::Timestamp, Part::Body])),
             "a timestamp is signed, but the header has none"
@@ -432,7 +458,8 @@ mod tests {
         }
         let twice = whole().with_pairs("t", "v1").with_timestamp_header("x-time");
         assert_eq!(problem(twice), "the timestamp is in the signature header and elsewhere");
-        let loose = whole().with_signed([Part::Method]).with_timestamp_in_body("/at").dangerous_body_not_signed();
+        let loose =
+            whole().with_signed([Part::Method]).with_timestamp_in_body("/at").dangerous_body_not_signed();
         assert_eq!(problem(loose), "the timestamp is in the body, which is not signed");
         assert_eq!(
             problem(whole().with_grammar(Pairs::new(""))),

@@ -7,6 +7,7 @@ mod support;
 
 mod axum_extractors;
 mod body;
+mod catalogue;
 mod conformance;
 mod disconnects;
 mod envelope;
