@@ -96,6 +96,15 @@ impl Keyring {
         &self.entries[index].key
     }
 
+    /// Signs by the key of this label, where that is one of HMAC-SHA256.
+    pub(crate) fn signer(&self, label: &str) -> Option<Signer> {
+        let entry = self.entries.iter().find(|entry| *entry.label == *label)?;
+        match &entry.key {
+            Key::Mac(state @ MacState::Sha256(_)) => Some(Signer(state.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether the time decides which keys are tried.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
@@ -119,6 +128,18 @@ impl Keyring {
         let found: SmallVec<_> =
             (0..self.entries.len()).filter(|index| eligible(&self.entries[*index])).collect();
         if found.is_empty() { ((0..self.entries.len().min(1)).collect(), true) } else { (found, self.decoy) }
+    }
+}
+
+/// Signs one text, for a handshake that proves that the secret is known. Whoever has it decides what may be signed.
+pub(crate) struct Signer(MacState);
+
+impl Signer {
+    /// In lower-case hexadecimal digits.
+    pub(crate) fn sign_hex(self, message: &[u8]) -> String {
+        let Self(mut state) = self;
+        state.update(message);
+        state.finish(|mac| const_hex::encode(mac))
     }
 }
 
