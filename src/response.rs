@@ -122,7 +122,7 @@ pub enum Answer {
 /// | type nobody takes, unwanted test event | `Unhandled` | 200 |
 /// | signature missing, malformed, wrong, stale | `Unauthentic` | 401 |
 /// | body too large / too slow / broken off | `BodyTooLarge` / `BodyTimeout` / `BodyIncomplete` | 413 / 408 / 400 |
-/// | other method / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
+/// | neither POST nor handshake / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
 /// | handshake malformed / refused / of an unknown topic | `HandshakeMalformed` / `HandshakeRefused` / `UnknownTopic` | 400 / 403 / 404 |
 /// | being handled now | `InFlight` | 503 |
 /// | store down, no capacity | `Unavailable` | 503 |
@@ -130,7 +130,7 @@ pub enum Answer {
 /// | handler error, panic, timeout | `HandlerFailed` | 503 |
 /// | permanent or unreadable, no dead-letter hook or it failed | `Permanent` | 500 |
 ///
-/// Bodies are empty, so that nothing tells a forger why it was refused. Answers of 503 carry `Retry-After`, 1 to
+/// Their bodies are empty, so that nothing tells a forger why it was refused. Answers of 503 carry `Retry-After`, 1 to
 /// 30 whole seconds, and no more than the lease.
 ///
 /// Why these: every documented sender takes 200 for success and retries 503, whereas several stop for good on a
