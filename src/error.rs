@@ -120,6 +120,13 @@ pub enum ConfigError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A handshake contradicts itself, another one, or the signature scheme; or a check was given that no handshake of
+    /// the provider makes.
+    #[error("invalid handshake: {problem}")]
+    InvalidHandshake {
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// Two durations do not fit together.
     #[error("invalid timing: {rule}, but {left:?} against {right:?}")]
     InvalidTiming {
@@ -160,7 +167,7 @@ pub enum ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionReason {
-    /// The method is not POST.
+    /// The method is not POST, nor that of a handshake which the provider makes.
     MethodNotAllowed,
     /// The body is compressed or otherwise encoded; the signature covers it as it was before.
     EncodedBody,
@@ -196,6 +203,13 @@ pub enum RejectionReason {
     TimestampInFuture,
     /// The signature is right, but the event was created longer ago than `with_max_event_age` allows.
     EventTooOld,
+    /// An unsigned handshake is not written as it should be: a parameter stands there twice, or what is to be echoed is
+    /// missing, longer than 1,024 bytes, or not printable ASCII.
+    HandshakeMalformed,
+    /// An unsigned handshake names another token or origin than those that are configured.
+    HandshakeRefused,
+    /// A hub asks about a topic for which nothing is configured.
+    UnknownTopic,
     /// The event is being handled now.
     InFlight,
     /// `max_in_flight` handlers are running.
@@ -253,6 +267,9 @@ impl RejectionReason {
             Self::TimestampTooOld => "timestamp_too_old",
             Self::TimestampInFuture => "timestamp_in_future",
             Self::EventTooOld => "event_too_old",
+            Self::HandshakeMalformed => "handshake_malformed",
+            Self::HandshakeRefused => "handshake_refused",
+            Self::UnknownTopic => "unknown_topic",
             Self::InFlight => "in_flight",
             Self::AtCapacity => "at_capacity",
             Self::DispatchRefused => "dispatch_refused",
@@ -289,6 +306,9 @@ impl RejectionReason {
                 | Self::UnknownTenant
                 | Self::SecretsUnavailable
                 | Self::SignatureMismatch
+                | Self::HandshakeMalformed
+                | Self::HandshakeRefused
+                | Self::UnknownTopic
         )
     }
 
@@ -331,6 +351,11 @@ impl RejectionReason {
             Self::TimestampTooOld | Self::TimestampInFuture => {
                 "authentic, but outside the tolerance: compare this machine's clock with the sender's"
             }
+            Self::HandshakeMalformed => "a parameter is missing, stands there twice, or cannot be echoed",
+            Self::HandshakeRefused => {
+                "another verify token or origin than is configured; see `Provider::with_verify_token`"
+            }
+            Self::UnknownTopic => "nobody asked for this topic; see `Provider::with_hub_topics`",
             Self::EventTooOld => "authentic, but older than `with_max_event_age`: a replay, or a late resend",
             _ => "",
         }

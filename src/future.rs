@@ -1,4 +1,4 @@
-//! The response future: named, opaque, and without an allocation for what is refused at the head.
+//! The response future: named, opaque, and without an allocation for what is answered at the head.
 
 use std::fmt;
 use std::future::Future;
@@ -21,13 +21,13 @@ pub struct ResponseFuture<RB, E> {
 }
 
 enum State<RB, E> {
-    Refused(Option<Response<ResponseBody<RB>>>),
+    AtHead(Option<Response<ResponseBody<RB>>>),
     Running(Pipeline<RB, E>),
 }
 
 impl<RB, E> ResponseFuture<RB, E> {
-    pub(crate) fn refused(response: Response<ResponseBody<RB>>) -> Self {
-        Self { state: State::Refused(Some(response)) }
+    pub(crate) fn at_head(response: Response<ResponseBody<RB>>) -> Self {
+        Self { state: State::AtHead(Some(response)) }
     }
 
     pub(crate) fn running(pipeline: Pipeline<RB, E>) -> Self {
@@ -43,7 +43,7 @@ impl<RB, E> Future for ResponseFuture<RB, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.state {
-            State::Refused(response) => {
+            State::AtHead(response) => {
                 response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
             State::Running(pipeline) => pipeline.as_mut().poll(cx),

@@ -543,6 +543,9 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
             let forgets = !info.durable() || info.capacity().is_some();
             warnings.push(ConfigWarning::ReplayWindow { retention, forgets });
         }
+        if provider.handshakes().lacks_check() {
+            warnings.push(ConfigWarning::HandshakeWithoutCheck);
+        }
         warnings
     }
 
@@ -625,6 +628,9 @@ pub enum ConfigWarning {
         /// Whether the store may forget earlier: on a restart, or when it is full.
         forgets: bool,
     },
+    /// The provider's handshake brings a verify token or a topic, and none is configured: each is refused, and
+    /// nothing will be delivered that has not been subscribed to before.
+    HandshakeWithoutCheck,
 }
 
 impl fmt::Display for ConfigWarning {
@@ -647,6 +653,10 @@ impl fmt::Display for ConfigWarning {
                  tolerance",
                 InDays(*horizon),
                 InDays(*tolerance)
+            ),
+            Self::HandshakeWithoutCheck => f.write_str(
+                "the provider subscribes by a verify token or a topic, and none is configured: every handshake will be \
+                 refused",
             ),
             Self::ReplayWindow { retention, forgets } => {
                 write!(

@@ -82,6 +82,7 @@
 //!
 //! - A [`Provider`] is data: how the sender signs ([`SignatureScheme`]), where its events keep what
 //!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one.
+//! - A [`Handshake`] is what some providers ask for before they deliver: a challenge to echo, a token to sign.
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
 //!   the one that matched is [on the delivery](Delivery::secret_label), and they can be
 //!   [replaced](Verifier::replace_secrets) while the layer runs.
@@ -217,6 +218,7 @@ pub mod docs;
 mod envelope;
 mod error;
 mod future;
+mod handshake;
 mod layer;
 mod observe;
 mod pointer;
@@ -243,6 +245,7 @@ pub use self::dispatch::{Event, EventRouter, FromDelivery, FromRef, Handler, Han
 pub use self::envelope::Envelope;
 pub use self::error::{BoxError, ConfigError, Rejection, RejectionReason};
 pub use self::future::ResponseFuture;
+pub use self::handshake::Handshake;
 pub use self::layer::{ConfigWarning, Handles, WebhookLayer};
 pub use self::observe::Stats;
 pub use self::process::{DeadLetter, Drained, OnStoreFailure, Processor, Shutdown};

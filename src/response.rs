@@ -44,6 +44,9 @@ pub enum Accepted {
     TestEvent,
     /// The dead-letter hook has it.
     DeadLettered,
+    /// A handshake that the provider makes before it delivers. Nothing was stored or handled; the answer is as the
+    /// provider's protocol has it.
+    Handshake,
     /// The inner service took it. Its own response is the answer.
     Forwarded,
 }
@@ -58,6 +61,7 @@ impl Accepted {
             Self::Unhandled => "unhandled",
             Self::TestEvent => "test_event",
             Self::DeadLettered => "dead_lettered",
+            Self::Handshake => "handshake",
             Self::Forwarded => "forwarded",
         }
     }
@@ -87,10 +91,16 @@ pub enum Answer {
     BodyTimeout,
     /// Body broken off: 400.
     BodyIncomplete,
-    /// Not a POST: 405.
+    /// Neither a POST nor a handshake: 405.
     MethodNotAllowed,
     /// Encoded body, or a content type that is not wanted: 415.
     UnsupportedBody,
+    /// An unsigned handshake that is not written as it should be: 400.
+    HandshakeMalformed,
+    /// An unsigned handshake with another token or origin than those that are configured: 403.
+    HandshakeRefused,
+    /// A handshake about a topic that nobody asked for: 404.
+    UnknownTopic,
     /// The same event is being handled now: 503.
     InFlight,
     /// The store is down or slow, or there is no capacity: 503.
@@ -112,14 +122,15 @@ pub enum Answer {
 /// | type nobody takes, unwanted test event | `Unhandled` | 200 |
 /// | signature missing, malformed, wrong, stale | `Unauthentic` | 401 |
 /// | body too large / too slow / broken off | `BodyTooLarge` / `BodyTimeout` / `BodyIncomplete` | 413 / 408 / 400 |
-/// | other method / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
+/// | neither POST nor handshake / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
+/// | handshake malformed / refused / of an unknown topic | `HandshakeMalformed` / `HandshakeRefused` / `UnknownTopic` | 400 / 403 / 404 |
 /// | being handled now | `InFlight` | 503 |
 /// | store down, no capacity | `Unavailable` | 503 |
 /// | `respond_by` passed | `RespondByPassed` | 503 |
 /// | handler error, panic, timeout | `HandlerFailed` | 503 |
 /// | permanent or unreadable, no dead-letter hook or it failed | `Permanent` | 500 |
 ///
-/// Bodies are empty, so that nothing tells a forger why it was refused. Answers of 503 carry `Retry-After`, 1 to
+/// Their bodies are empty, so that nothing tells a forger why it was refused. Answers of 503 carry `Retry-After`, 1 to
 /// 30 whole seconds, and no more than the lease.
 ///
 /// Why these: every documented sender takes 200 for success and retries 503, whereas several stop for good on a
@@ -142,14 +153,14 @@ pub enum Answer {
 /// ```
 ///
 /// Given to the layer by [`WebhookLayer::with_answers`](crate::WebhookLayer::with_answers). The answer of an inner
-/// service is its own.
+/// service is its own, and that of a [`Handshake`](crate::Handshake) the provider's protocol: no row stands for either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Answers {
     statuses: [StatusCode; ROWS.len()],
 }
 
-const ROWS: [(Answer, StatusCode); 14] = [
+const ROWS: [(Answer, StatusCode); 17] = [
     (Answer::Done, StatusCode::OK),
     (Answer::Duplicate, StatusCode::OK),
     (Answer::Unhandled, StatusCode::OK),
@@ -159,6 +170,9 @@ const ROWS: [(Answer, StatusCode); 14] = [
     (Answer::BodyIncomplete, StatusCode::BAD_REQUEST),
     (Answer::MethodNotAllowed, StatusCode::METHOD_NOT_ALLOWED),
     (Answer::UnsupportedBody, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    (Answer::HandshakeMalformed, StatusCode::BAD_REQUEST),
+    (Answer::HandshakeRefused, StatusCode::FORBIDDEN),
+    (Answer::UnknownTopic, StatusCode::NOT_FOUND),
     (Answer::InFlight, StatusCode::SERVICE_UNAVAILABLE),
     (Answer::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
     (Answer::RespondByPassed, StatusCode::SERVICE_UNAVAILABLE),
@@ -200,7 +214,9 @@ impl Answers {
 
     pub(crate) fn accept<RB>(&self, accepted: Accepted) -> Response<ResponseBody<RB>> {
         self.respond(match accepted {
-            Accepted::Handled | Accepted::DeadLettered | Accepted::Forwarded => Answer::Done,
+            Accepted::Handled | Accepted::DeadLettered | Accepted::Handshake | Accepted::Forwarded => {
+                Answer::Done
+            }
             Accepted::Duplicate => Answer::Duplicate,
             Accepted::Unhandled | Accepted::TestEvent => Answer::Unhandled,
         })
@@ -211,11 +227,12 @@ impl Answers {
         reason: RejectionReason,
         retry_after: Option<Duration>,
         lease: Duration,
+        allow: &'static str,
     ) -> Response<ResponseBody<RB>> {
         let answer = Answer::from(reason);
         let mut response = self.respond(answer);
         if answer == Answer::MethodNotAllowed {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             let seconds =
                 whole_seconds(retry_after.unwrap_or(DEFAULT_RETRY_AFTER)).min(lease.as_secs().max(1));
@@ -243,6 +260,9 @@ impl Answer {
             Self::BodyIncomplete => "BodyIncomplete",
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::UnsupportedBody => "UnsupportedBody",
+            Self::HandshakeMalformed => "HandshakeMalformed",
+            Self::HandshakeRefused => "HandshakeRefused",
+            Self::UnknownTopic => "UnknownTopic",
             Self::InFlight => "InFlight",
             Self::Unavailable => "Unavailable",
             Self::RespondByPassed => "RespondByPassed",
@@ -272,6 +292,9 @@ impl From<RejectionReason> for Answer {
             | R::TimestampTooOld
             | R::TimestampInFuture
             | R::EventTooOld => Self::Unauthentic,
+            R::HandshakeMalformed => Self::HandshakeMalformed,
+            R::HandshakeRefused => Self::HandshakeRefused,
+            R::UnknownTopic => Self::UnknownTopic,
             R::InFlight => Self::InFlight,
             R::UnverifiedCapacity
             | R::SecretsUnavailable
@@ -303,7 +326,7 @@ pub(crate) fn annotate<RB>(response: &mut Response<RB>, verdict: Result<Accepted
 }
 
 pin_project_lite::pin_project! {
-    /// The body of a response: ours, which is empty, or the inner service's, unchanged.
+    /// The body of a response: ours, which is empty but for a handshake's, or the inner service's, unchanged.
     pub struct ResponseBody<RB> {
         #[pin]
         kind: Kind<RB>,
@@ -321,6 +344,11 @@ pin_project_lite::pin_project! {
 impl<RB> ResponseBody<RB> {
     fn empty() -> Self {
         Self { kind: Kind::Own { bytes: None } }
+    }
+
+    /// What a handshake is answered with.
+    pub(crate) fn own(bytes: Bytes) -> Self {
+        Self { kind: Kind::Own { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) } }
     }
 
     pub(crate) fn inner(body: RB) -> Self {

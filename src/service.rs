@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
@@ -23,6 +24,7 @@ use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
 use crate::envelope::{EnvelopeError, Scanned};
 use crate::error::RejectionReason;
 use crate::future::ResponseFuture;
+use crate::handshake::{HandshakeError, Reply};
 use crate::layer::Config;
 use crate::observe::Span;
 use crate::process::{CAPACITY_PAUSE, Effect, Settled, dispatch_effect, prepare, readiness, settle};
@@ -67,11 +69,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let started = Instant::now();
         let span = self.config.core.observer.span();
+        let ending = Ending { config: &self.config, span: &span, started };
+        if request.method() != Method::POST {
+            return ResponseFuture::at_head(ending.at_head(&request));
+        }
         match admit(&self.config, &request) {
-            Err(reason) => {
-                let ending = Ending { config: &self.config, span: &span, started };
-                ResponseFuture::refused(ending.reject(reason, None))
-            }
+            Err(reason) => ResponseFuture::at_head(ending.reject(reason, None)),
             Ok(presented) => {
                 let pipeline = Pipeline {
                     inner: self.inner.clone(),
@@ -99,15 +102,12 @@ impl<S, D, St> fmt::Debug for WebhookService<S, D, St> {
     }
 }
 
-/// What can be refused at the head of a request, cheapest first. Nothing is allocated.
+/// What can be refused at the head of a POST, cheapest first. Nothing is allocated.
 fn admit<St, B: http_body::Body>(
     config: &Config<St>,
     request: &Request<B>,
 ) -> Result<Presented, RejectionReason> {
     let headers = request.headers();
-    if request.method() != Method::POST {
-        return Err(RejectionReason::MethodNotAllowed);
-    }
     if !is_identity(headers) {
         return Err(RejectionReason::EncodedBody);
     }
@@ -158,7 +158,12 @@ struct Authentic {
     body: Received,
     proof: Proof,
     received_at: SystemTime,
-    event: Result<Scanned, EnvelopeError>,
+}
+
+/// What an authentic body says.
+enum Message {
+    Event(Result<Scanned, EnvelopeError>),
+    Handshake(Result<Reply, HandshakeError>),
 }
 
 /// What the inner service answered.
@@ -189,7 +194,7 @@ where
             let mut respond_by = Timer::at(deadline);
             let next = match authenticate(&self.config, &parts, pin!(body), &presented, &mut respond_by).await
             {
-                Ok(authentic) => self.next(&mut parts, authentic),
+                Ok((authentic, message)) => self.next(&mut parts, authentic, message),
                 Err(reason) => Next::Answer(Err(reason)),
             };
             match next {
@@ -198,6 +203,7 @@ where
                     self.forward(inner, &mut parts, trailers, delivery, respond_by).await
                 }
                 Next::DeadLetter(delivery, error) => self.dead_letter(delivery, error, respond_by).await,
+                Next::Reply(reply) => Ok(self.ending().reply(*reply)),
                 Next::Answer(Ok(accepted)) => Ok(self.ending().accept(accepted)),
                 Next::Answer(Err(reason)) => Ok(self.ending().reject(reason, None)),
             }
@@ -205,11 +211,20 @@ where
     }
 
     /// Decides who takes the event.
-    fn next(&mut self, parts: &mut Parts, mut authentic: Authentic) -> Next<D, S> {
+    fn next(&mut self, parts: &mut Parts, authentic: Authentic, message: Message) -> Next<D, S> {
         let Config { core, provider, .. } = &*self.config;
         provider.authenticator().mark_sensitive(&mut parts.headers);
         core.observer.authentic(&self.span, authentic.proof.label());
-        let event = match identify(&self.config, &mut authentic, &self.span) {
+        let event = match message {
+            Message::Event(event) => event,
+            Message::Handshake(Ok(reply)) => return Next::Reply(reply),
+            // No event, so that nothing is claimed for it, and no dead letter.
+            Message::Handshake(Err(error)) => {
+                core.observer.unreadable(&error);
+                return Next::Answer(Err(RejectionReason::Unreadable));
+            }
+        };
+        let event = match identify(&self.config, event, authentic.received_at, &self.span) {
             Identified::Event(event) => event,
             Identified::Test => return Next::Answer(Ok(Accepted::TestEvent)),
             Identified::TooOld => return Next::Answer(Err(RejectionReason::EventTooOld)),
@@ -299,14 +314,14 @@ where
     }
 }
 
-/// Reads the body, verifies it, MAC first, then the timestamp, and reads its envelope.
+/// Reads the body, verifies it, MAC first, then the timestamp, and reads its envelope, unless it is a handshake.
 async fn authenticate<St, B: http_body::Body>(
     config: &Config<St>,
     parts: &Parts,
     body: Pin<&mut B>,
     presented: &Presented,
     respond_by: &mut Timer,
-) -> Result<Authentic, RejectionReason> {
+) -> Result<(Authentic, Message), RejectionReason> {
     let Ok(_permit) = config.unverified.try_acquire() else {
         return Err(RejectionReason::UnverifiedCapacity);
     };
@@ -327,10 +342,17 @@ async fn authenticate<St, B: http_body::Body>(
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
     let proof = proof?;
-    let signed = || verification.identity(&proof, &body.data);
-    let event = provider.envelope().scan(&body.data, &parts.headers, signed);
-    observer.envelope_scanned();
-    Ok(Authentic { body, proof, received_at, event })
+    let signer = || keyring.signer(proof.secret_label());
+    let message = match provider.handshakes().signed(&parts.headers, &body.data, signer) {
+        Some(answered) => Message::Handshake(answered),
+        None => {
+            let signed = || verification.identity(&proof, &body.data);
+            let event = provider.envelope().scan(&body.data, &parts.headers, signed);
+            observer.envelope_scanned();
+            Message::Event(event)
+        }
+    };
+    Ok((Authentic { body, proof, received_at }, message))
 }
 
 /// What to do about an authentic request.
@@ -338,6 +360,7 @@ enum Next<D, S> {
     Dispatch(D, Delivery),
     Forward(S, Delivery, Option<HeaderMap>),
     DeadLetter(Delivery, HandlerError),
+    Reply(Reply),
     Answer(Result<Accepted, RejectionReason>),
 }
 
@@ -352,9 +375,13 @@ enum Identified {
 }
 
 /// What the envelope says, and what the configuration asks of it.
-fn identify<St>(config: &Config<St>, authentic: &mut Authentic, span: &Span) -> Identified {
-    let event = std::mem::replace(&mut authentic.event, Err(EnvelopeError::Missing("event")));
-    match event.and_then(|event| judge(config, event, authentic.received_at, span)) {
+fn identify<St>(
+    config: &Config<St>,
+    event: Result<Scanned, EnvelopeError>,
+    received_at: SystemTime,
+    span: &Span,
+) -> Identified {
+    match event.and_then(|event| judge(config, event, received_at, span)) {
         Ok(identified) => identified,
         Err(error) => {
             config.core.observer.unreadable(&error);
@@ -437,8 +464,22 @@ impl<St> Ending<'_, St> {
         reason: RejectionReason,
         retry_after: Option<Duration>,
     ) -> Response<ResponseBody<RB>> {
-        let lease = self.config.core.timing.lease();
-        self.finish(Err(reason), self.config.answers.reject(reason, retry_after, lease))
+        let Config { core, provider, answers, .. } = &**self.config;
+        let allow = provider.handshakes().allow();
+        self.finish(Err(reason), answers.reject(reason, retry_after, core.timing.lease(), allow))
+    }
+
+    /// The answer to what is no POST: a handshake, or nothing that is taken here. Its body is not read.
+    fn at_head<B, RB>(&self, request: &Request<B>) -> Response<ResponseBody<RB>> {
+        let handshakes = self.config.provider.handshakes();
+        match handshakes.at_head(request.method(), request.uri(), request.headers()) {
+            Ok(reply) => self.reply(*reply),
+            Err(reason) => self.reject(reason, None),
+        }
+    }
+
+    fn reply<RB>(&self, reply: Response<Bytes>) -> Response<ResponseBody<RB>> {
+        self.finish(Ok(Accepted::Handshake), reply.map(ResponseBody::own))
     }
 
     fn at_capacity<RB>(&self) -> Response<ResponseBody<RB>> {

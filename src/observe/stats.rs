@@ -38,7 +38,18 @@ pub(crate) struct Counters {
     pub(super) without_claim: Counter,
     pub(super) moved: Counter,
     accepted: [Counter; Accepted::Forwarded as usize + 1],
-    rejected: [Counter; RejectionReason::InnerRefused as usize + 1],
+    rejected: Rejected,
+}
+
+/// A counter for each reason.
+#[derive(Debug)]
+struct Rejected([Counter; RejectionReason::InnerRefused as usize + 1]);
+
+/// Arrays have a default of their own up to 32 items.
+impl Default for Rejected {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
 }
 
 impl Counters {
@@ -47,7 +58,7 @@ impl Counters {
     }
 
     pub(super) fn rejected(&self, reason: RejectionReason) {
-        self.rejected[reason as usize].add(1);
+        self.rejected.0[reason as usize].add(1);
     }
 }
 
@@ -84,7 +95,7 @@ impl Stats {
     /// Deliveries not accepted for this reason.
     #[must_use]
     pub fn rejected(&self, reason: RejectionReason) -> u64 {
-        self.counters.rejected[reason as usize].get()
+        self.counters.rejected.0[reason as usize].get()
     }
 
     /// Deliveries with a right signature whose timestamp was outside of the tolerance: replays, senders that

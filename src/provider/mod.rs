@@ -89,7 +89,8 @@ use std::time::Duration;
 
 use crate::envelope::{Envelope, ResolvedEnvelope};
 use crate::error::ConfigError;
-use crate::signature::{Authenticator, PublicUrl, Secrets, SignatureScheme, Verifier, Verify};
+use crate::handshake::{Handshake, Handshakes};
+use crate::signature::{Authenticator, PublicUrl, Secret, Secrets, SignatureScheme, Verifier, Verify};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -120,6 +121,7 @@ pub struct Provider {
     name: String,
     authenticator: Authenticator,
     envelope: ResolvedEnvelope,
+    handshakes: Handshakes,
     answer_deadline: Option<Duration>,
     retries: Retries,
     event_types: Vec<String>,
@@ -169,6 +171,7 @@ impl Provider {
             name: name.into(),
             scheme: None,
             envelope: Envelope::json("/id"),
+            handshakes: Vec::new(),
             answer_deadline: None,
             retries: Retries::Undocumented,
             event_types: Vec::new(),
@@ -288,6 +291,101 @@ impl Provider {
         Ok(self)
     }
 
+    /// The token that you give to the provider together with the endpoint's address, and that its
+    /// [`hub_verify_token`](Handshake::hub_verify_token) handshake has to bring. Without one every such handshake is
+    /// refused.
+    ///
+    /// It comes in the URL, which logs of proxies keep: let it be no other secret. Its digest is kept, not its text.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHandshake`] where the provider makes no such handshake.
+    ///
+    /// ```
+    /// use tower::ServiceExt as _;
+    /// use tower_webhook::{EventRouter, Handshake, Provider, Secret, SignatureScheme, WebhookLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// let acme = Provider::builder("acme")
+    ///     .signature(SignatureScheme::hmac_sha256("x-acme-signature"))
+    ///     .handshake(Handshake::hub_verify_token())
+    ///     .build()?
+    ///     .with_verify_token(Secret::new("a-verify-token-of-mine")?)?;
+    /// let receiver = WebhookLayer::new(acme, Secret::new("a-signing-secret")?)?
+    ///     .with_dispatch(EventRouter::new())
+    ///     .into_service();
+    ///
+    /// let ask = |token| {
+    ///     let uri = format!("/?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
+    ///     receiver.clone().oneshot(http::Request::get(uri).body(String::new()).unwrap())
+    /// };
+    /// assert_eq!(ask("a-verify-token-of-mine").await?.status(), 200);
+    /// assert_eq!(ask("a-guess").await?.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a secret is given away, and wiped")]
+    pub fn with_verify_token(mut self, token: Secret) -> Result<Self, ConfigError> {
+        self.handshakes.token_check()?.set_verify_token(&token);
+        Ok(self)
+    }
+
+    /// The topics that you subscribe to, letter for letter: a [`hub_topics`](Handshake::hub_topics) handshake confirms
+    /// these and no others. Replaces those that were given before. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHandshake`] where the provider makes no such handshake.
+    ///
+    /// ```
+    /// use tower::ServiceExt as _;
+    /// use tower_webhook::{EventRouter, Handshake, Provider, Secret, SignatureScheme, WebhookLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// let acme = Provider::builder("acme")
+    ///     .signature(SignatureScheme::hmac_sha256("x-hub-signature").with_prefix("sha256="))
+    ///     .handshake(Handshake::hub_topics())
+    ///     .build()?
+    ///     .with_hub_topics(["https://blog.example/feed"])?;
+    /// let receiver = WebhookLayer::new(acme, Secret::new("a-signing-secret")?)?
+    ///     .with_dispatch(EventRouter::new())
+    ///     .into_service();
+    ///
+    /// let ask = |mode, topic| {
+    ///     let uri = format!("/?hub.mode={mode}&hub.topic={topic}&hub.challenge=kq1p&hub.lease_seconds=864000");
+    ///     receiver.clone().oneshot(http::Request::get(uri).body(String::new()).unwrap())
+    /// };
+    /// assert_eq!(ask("subscribe", "https://blog.example/feed").await?.status(), 200);
+    /// assert_eq!(ask("subscribe", "https://spam.example/feed").await?.status(), 404);
+    /// // Anybody can ask a hub to end a subscription. It asks back, and this is the answer.
+    /// assert_eq!(ask("unsubscribe", "https://blog.example/feed").await?.status(), 404);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_hub_topics<T: Into<String>>(
+        mut self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<Self, ConfigError> {
+        self.handshakes.topic_check()?.set_topics(topics.into_iter().map(Into::into).collect());
+        Ok(self)
+    }
+
+    /// The topics whose subscription you want to end: `unsubscribe` is confirmed for these and no others. Replaces those
+    /// that were given before. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHandshake`] where the provider makes no [`hub_topics`](Handshake::hub_topics) handshake.
+    pub fn with_hub_topics_to_leave<T: Into<String>>(
+        mut self,
+        topics: impl IntoIterator<Item = T>,
+    ) -> Result<Self, ConfigError> {
+        self.handshakes.topic_check()?.set_topics_to_leave(topics.into_iter().map(Into::into).collect());
+        Ok(self)
+    }
+
     /// Whether the signature covers an event's type. Where it does not, a captured request can be sent as another type.
     #[must_use]
     pub fn signs_event_type(&self) -> bool {
@@ -310,6 +408,10 @@ impl Provider {
 
     pub(crate) fn envelope(&self) -> &ResolvedEnvelope {
         &self.envelope
+    }
+
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 
     pub(crate) fn body_limit(&self) -> Option<usize> {
@@ -340,6 +442,7 @@ pub struct ProviderBuilder {
     name: String,
     scheme: Option<Scheme>,
     envelope: Envelope,
+    handshakes: Vec<Handshake>,
     answer_deadline: Option<Duration>,
     retries: Retries,
     event_types: Vec<String>,
@@ -371,6 +474,13 @@ impl ProviderBuilder {
     /// payload, the commonest form.
     pub fn envelope(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
+        self
+    }
+
+    /// What the provider asks for before it delivers, beside what was said before. Default: nothing, and every
+    /// request that is no POST is answered 405.
+    pub fn handshake(mut self, handshake: Handshake) -> Self {
+        self.handshakes.push(handshake);
         self
     }
 
@@ -459,10 +569,12 @@ impl ProviderBuilder {
                 problem: "a version is expected, and the envelope does not say where it is",
             });
         }
+        let handshakes = Handshakes::resolve(self.handshakes, &authenticator)?;
         Ok(Provider {
             name: self.name,
             authenticator,
             envelope,
+            handshakes,
             answer_deadline: self.answer_deadline,
             retries: self.retries,
             event_types: self.event_types,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use super::keyring::Keyring;
+use super::keyring::{KeyKind, Keyring};
+use super::mac::MacKind;
 use super::resolved::{Presented, ResolvedScheme};
 use super::secret::Secrets;
 use super::template::{Names, PublicUrl};
@@ -76,6 +77,17 @@ impl Authenticator {
         match self {
             Self::Data(scheme) => scheme.template().covers_body(),
             Self::Code { .. } => true,
+        }
+    }
+
+    /// Whether all that is signed by HMAC-SHA256 has this byte in it, so that a text without it is nothing that was
+    /// signed. Of code nothing is known.
+    pub(crate) fn signs_apart(&self, byte: u8) -> bool {
+        match self {
+            Self::Data(scheme) => {
+                scheme.key().kind == KeyKind::Mac(MacKind::Sha256) && scheme.template().has_text_with(byte)
+            }
+            Self::Code { .. } => false,
         }
     }
 

@@ -90,6 +90,15 @@ impl Keyring {
         &self.entries[index].label
     }
 
+    /// Signs by the key of this label, where that is one of HMAC-SHA256.
+    pub(crate) fn signer(&self, label: &str) -> Option<Signer> {
+        let entry = self.entries.iter().find(|entry| *entry.label == *label)?;
+        match &entry.key {
+            Key::Mac(state @ MacState::Sha256(_)) => Some(Signer(state.clone())),
+            _ => None,
+        }
+    }
+
     /// Which keys may have signed. Where there are none, one that may not have, so that it takes as long to find out.
     #[inline]
     pub(crate) fn eligible(&self, now: impl FnOnce() -> SystemTime, key_id: Option<&[u8]>) -> Eligible {
@@ -130,6 +139,18 @@ pub(crate) struct Eligible {
     selected: Option<Vec<usize>>,
     /// Where none of them can match, whatever a signature says.
     pub(crate) barred: bool,
+}
+
+/// Signs one text, for a handshake that proves that the secret is known. Whoever has it decides what may be signed.
+pub(crate) struct Signer(MacState);
+
+impl Signer {
+    /// In lower-case hexadecimal digits.
+    pub(crate) fn sign_hex(self, message: &[u8]) -> String {
+        let Self(mut state) = self;
+        state.update(message);
+        const_hex::encode(state.into_bytes())
+    }
 }
 
 /// The bytes of a key, from the text that a provider shows.

@@ -24,7 +24,8 @@ mod verify;
 pub(crate) use self::authenticator::Authenticator;
 pub use self::encoding::{Encoding, KeyEncoding};
 pub use self::grammar::{HeaderGrammar, List, Pairs};
-pub(crate) use self::keyring::Keyring;
+pub(crate) use self::keyring::{Keyring, Signer};
+pub(crate) use self::mac::token_digest;
 #[cfg(feature = "testing")]
 pub(crate) use self::resolved::ResolvedScheme;
 pub(crate) use self::resolved::{Presented, SchemeDescription};

@@ -237,6 +237,11 @@ impl Template {
         self.slots.iter().any(|slot| matches!(slot, Slot::Url | Slot::UrlWithoutQuery | Slot::UrlPath))
     }
 
+    /// Whether this byte stands in fixed text, and so in all that is signed.
+    pub(crate) fn has_text_with(&self, byte: u8) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Text(text) if text.contains(&byte)))
+    }
+
     /// Whether `names` is signed under every name that it may come by.
     pub(crate) fn signs_header(&self, names: &Names) -> bool {
         self.slots.iter().any(|slot| matches!(slot, Slot::Header(signed, _) if signed == names))

@@ -13,6 +13,7 @@ mod disconnects;
 mod envelope;
 mod faults;
 mod framing;
+mod handshakes;
 mod middleware;
 mod observability;
 mod pipeline;

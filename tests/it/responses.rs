@@ -21,8 +21,8 @@ use tower_webhook::dispatch::IntoOutcome;
 use tower_webhook::testing::SignedRequest;
 use tower_webhook::testing::faulty::{Fault, Operation};
 use tower_webhook::{
-    Accepted, Answer, Answers, Body, BoxError, DeadLetter, Delivery, EventRouter, HandlerError, Outcome,
-    RejectionReason as R, Secret, Timing, casapay, caspay,
+    Accepted, Answer, Answers, Body, BoxError, DeadLetter, Delivery, EventRouter, HandlerError, Handshake,
+    Outcome, Provider, RejectionReason as R, Secret, SignatureScheme, Timing, casapay, caspay,
 };
 
 use crate::server::Server;
@@ -267,10 +267,38 @@ fn casapay_cases() -> Vec<Case> {
     ]
 }
 
+/// The cases that need a provider with handshakes.
+fn handshake_cases() -> Vec<Case> {
+    use Answer as A;
+    vec![
+        case(A::HandshakeMalformed, 400, Err(R::HandshakeMalformed), |r| {
+            send(r, Request::get("/?challenge=").body(Full::<Bytes>::default()).unwrap())
+        }),
+        case(A::HandshakeRefused, 403, Err(R::HandshakeRefused), |r| {
+            let request = Request::options("/").header("webhook-request-origin", "b.example");
+            send(r, request.body(Full::<Bytes>::default()).unwrap())
+        }),
+        case(A::UnknownTopic, 404, Err(R::UnknownTopic), |r| {
+            send(r, Request::get("/?hub.mode=subscribe").body(Full::<Bytes>::default()).unwrap())
+        }),
+    ]
+}
+
+fn shaking() -> Provider {
+    Provider::builder("shaking")
+        .signature(SignatureScheme::hmac_sha256("x-signature"))
+        .handshake(Handshake::echo_query("challenge"))
+        .handshake(Handshake::hub_topics())
+        .handshake(Handshake::origins(["a.example"]))
+        .build()
+        .unwrap()
+}
+
 /// Every case, each with a receiver of its own that answers so.
 async fn every_case(answers: impl Fn(&Case) -> Answers, check: impl Fn(&Case, Answered)) {
     let all = cases().into_iter().map(|case| (caspay::provider(), case));
-    for (provider, case) in all.chain(casapay_cases().into_iter().map(|case| (casapay::provider(), case))) {
+    let all = all.chain(casapay_cases().into_iter().map(|case| (casapay::provider(), case)));
+    for (provider, case) in all.chain(handshake_cases().into_iter().map(|case| (shaking(), case))) {
         let mut receiver = Receiver::new(provider);
         receiver.layer = receiver.layer.with_answers(answers(&case));
         let answer = (case.send)(receiver).await;

@@ -75,16 +75,17 @@ fn moved(stats: &Stats) -> Vec<(&'static str, u64)> {
     numbers(stats).into_iter().filter(|(_, number)| *number > 0).collect()
 }
 
-const ACCEPTED: [Accepted; 6] = [
+const ACCEPTED: [Accepted; 7] = [
     Accepted::Handled,
     Accepted::Duplicate,
     Accepted::Unhandled,
     Accepted::TestEvent,
     Accepted::DeadLettered,
+    Accepted::Handshake,
     Accepted::Forwarded,
 ];
 
-const REJECTED: [R; 28] = [
+const REJECTED: [R; 31] = [
     R::MethodNotAllowed,
     R::EncodedBody,
     R::ContentType,
@@ -100,6 +101,9 @@ const REJECTED: [R; 28] = [
     R::TimestampTooOld,
     R::TimestampInFuture,
     R::EventTooOld,
+    R::HandshakeMalformed,
+    R::HandshakeRefused,
+    R::UnknownTopic,
     R::InFlight,
     R::AtCapacity,
     R::DispatchRefused,
