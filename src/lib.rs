@@ -220,6 +220,7 @@ mod pointer;
 mod process;
 pub mod provider;
 mod response;
+mod run;
 mod service;
 mod signature;
 mod timer;
