@@ -223,6 +223,7 @@ mod response;
 mod run;
 mod service;
 mod signature;
+mod tenants;
 mod timer;
 mod timing;
 
@@ -252,6 +253,7 @@ pub use self::signature::{
     Authentic, Encoding, HeaderGrammar, HeaderNames, KeyEncoding, List, Pairs, Part, Proof, Secret, Secrets,
     SignatureScheme, TimestampUnit, Unverified, Verifier, Verify,
 };
+pub use self::tenants::{SecretSource, TenantCache, TenantKey, Tenants};
 pub use self::timing::Timing;
 
 /// Compiles the programs of the README.

@@ -28,6 +28,7 @@ use crate::observe::Span;
 use crate::process::{CAPACITY_PAUSE, Effect, Settled, dispatch_effect, prepare, readiness, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
 use crate::signature::{Head, Presented, Proof, Verdict, Verification};
+use crate::tenants::{Asking, Found, TenantKeys};
 use crate::timer::{Timer, before, deadline_after};
 
 /// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`. Its errors are those of `S`; all else
@@ -157,6 +158,7 @@ struct Pipeline<S, D, St> {
 struct Authentic {
     body: Received,
     proof: Proof,
+    tenant: Option<Arc<str>>,
     received_at: SystemTime,
     event: Result<Scanned, EnvelopeError>,
 }
@@ -187,8 +189,10 @@ where
         async move {
             let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
             let mut respond_by = Timer::at(deadline);
-            let next = match authenticate(&self.config, &parts, pin!(body), &presented, &mut respond_by).await
-            {
+            let Self { config, span, .. } = &self;
+            let authenticated =
+                authenticate(config, span, &parts, pin!(body), &presented, &mut respond_by).await;
+            let next = match authenticated {
                 Ok(authentic) => self.next(&mut parts, authentic),
                 Err(reason) => Next::Answer(Err(reason)),
             };
@@ -302,6 +306,7 @@ where
 /// Reads the body, verifies it, MAC first, then the timestamp, and reads its envelope.
 async fn authenticate<St, B: http_body::Body>(
     config: &Config<St>,
+    span: &Span,
     parts: &Parts,
     body: Pin<&mut B>,
     presented: &Presented,
@@ -312,7 +317,10 @@ async fn authenticate<St, B: http_body::Body>(
     };
     let (observer, provider) = (&config.core.observer, &*config.provider);
     let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-    let keyring = config.verifier.keyring();
+    let TenantKeys { tenant, keyring } = keys(config, parts, respond_by).await?;
+    if let Some(tenant) = &tenant {
+        span.tenant(tenant);
+    }
     let now = || config.clock.now();
     let mut verification = Verification::begin(provider.authenticator(), &keyring, presented, head, now);
     let feed = |bytes: &[u8]| verification.update(bytes);
@@ -326,11 +334,37 @@ async fn authenticate<St, B: http_body::Body>(
     if let Some(signed_at) = signed_at {
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
-    let proof = proof?;
+    let proof = proof.map_err(|reason| match reason {
+        RejectionReason::SignatureMismatch if keyring.is_decoy() => RejectionReason::UnknownTenant,
+        reason => reason,
+    })?;
     let signed = || verification.identity(&proof, &body.data);
     let event = provider.envelope().scan(&body.data, &parts.headers, signed);
     observer.envelope_scanned();
-    Ok(Authentic { body, proof, received_at, event })
+    Ok(Authentic { body, proof, tenant, received_at, event })
+}
+
+/// The keys that a request is verified by. Nothing waits or is allocated, unless a tenant must be looked up.
+async fn keys<St>(
+    config: &Config<St>,
+    parts: &Parts,
+    respond_by: &mut Timer,
+) -> Result<TenantKeys, RejectionReason> {
+    let Some(tenants) = &config.tenants else {
+        return Ok(TenantKeys { tenant: None, keyring: config.verifier.keyring() });
+    };
+    let waiting = match tenants.find(parts, config.clock.monotonic())? {
+        Found::Keys(keys) => return Ok(keys),
+        Found::Waiting(waiting) => waiting,
+    };
+    let asking = Asking {
+        authenticator: config.provider.authenticator(),
+        clock: &*config.clock,
+        observer: &config.core.observer,
+        at_most: config.core.timing.respond_by() / 2,
+    };
+    let mut keys = Box::pin(waiting.keys(asking));
+    before(keys.as_mut(), respond_by).await.unwrap_or(Err(RejectionReason::SecretsUnavailable))
 }
 
 /// What to do about an authentic request.
@@ -393,9 +427,15 @@ fn circumstances<St>(
     headers: HeaderMap,
 ) -> (Circumstances, Received) {
     let (secret_label, signed_at) = authentic.proof.into_parts();
+    let scope = match &authentic.tenant {
+        None => Arc::clone(&config.scope),
+        // A character that no name has: neither an endpoint nor a tenant can pass for both.
+        Some(tenant) => format!("{}@{tenant}", config.scope).into(),
+    };
     let circumstances = Circumstances {
         provider: Arc::clone(&config.provider_name),
-        scope: Arc::clone(&config.scope),
+        scope,
+        tenant: authentic.tenant,
         secret_label: Some(secret_label),
         received_at: authentic.received_at,
         signed_at,

@@ -96,6 +96,15 @@ impl Authenticator {
         }
     }
 
+    /// A key that nobody has: it costs what another does, and nothing verifies by it.
+    pub(crate) fn decoy(&self) -> Result<Keyring, ConfigError> {
+        match self {
+            Self::Data(scheme) if scheme.lacks_url() => Err(ConfigError::NoPublicUrl),
+            Self::Data(scheme) => Keyring::decoy(scheme.key()),
+            Self::Code { .. } => Keyring::decoy_of_secrets(),
+        }
+    }
+
     /// Reads what can be known before the body.
     #[inline]
     pub(crate) fn present(&self, headers: &HeaderMap) -> Result<Presented, RejectionReason> {
