@@ -84,6 +84,8 @@
 //!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one.
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
 //!   the one that matched is [on the delivery](Delivery::secret_label).
+//! - [`Tenants`] stand in the place of secrets where senders have secrets of their own: a [`TenantKey`] says whose a
+//!   request is, a [`SecretSource`] looks them up. [`docs::secrets`] has it, with rotation.
 //! - A [`WebhookLayer`] joins the two with everything else that can be set. Its durations are one checked value,
 //!   [`Timing`], its status codes another, [`Answers`].
 //! - A [`Verifier`] is the signature step alone, for a function that is handed headers and a body.

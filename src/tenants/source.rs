@@ -22,6 +22,8 @@ use crate::signature::Secrets;
 /// or a statement with parameters. **Compare it exactly.** Names are the scope of deduplication: where `acme` and `ACME`
 /// found the same secrets, an event of the one could be sent again as the other's, and would run again.
 ///
+/// Label the secrets of all tenants alike, such as `current` and `previous`: labels are labels of a metric, too.
+///
 /// ```
 /// use std::collections::HashMap;
 /// use tower_webhook::{BoxError, Secret, SecretSource, Secrets};
