@@ -5,6 +5,8 @@
 //! 1. Deploy with the new secret beside the old one. [`Secrets::from_env`] does it where `.._PREVIOUS` is set too.
 //! 2. Switch at the provider.
 //! 3. When the old secret's label has been quiet for longer than the provider retries, take it out.
+//!
+//! Without a deploy, `Verifier::replace_secrets` does the same while the process runs: see `docs::secrets`.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::collections::BTreeMap;

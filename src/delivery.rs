@@ -53,6 +53,7 @@ pub struct Delivery {
 struct Inner {
     provider: Arc<str>,
     scope: Arc<str>,
+    tenant: Option<Arc<str>>,
     secret_label: Option<Arc<str>>,
     received_at: SystemTime,
     signed_at: Option<u64>,
@@ -69,6 +70,7 @@ struct Inner {
 pub(crate) struct Circumstances {
     pub(crate) provider: Arc<str>,
     pub(crate) scope: Arc<str>,
+    pub(crate) tenant: Option<Arc<str>>,
     pub(crate) secret_label: Option<Arc<str>>,
     pub(crate) received_at: SystemTime,
     pub(crate) signed_at: Option<u64>,
@@ -80,11 +82,13 @@ const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE
 
 impl Delivery {
     pub(crate) fn new(circumstances: Circumstances, event: Scanned, body: Bytes) -> Self {
-        let Circumstances { provider, scope, secret_label, received_at, signed_at, headers } = circumstances;
+        let Circumstances { provider, scope, tenant, secret_label, received_at, signed_at, headers } =
+            circumstances;
         let (started, moved) = (AtomicBool::new(false), AtomicBool::new(false));
         let inner = Inner {
             provider,
             scope,
+            tenant,
             secret_label,
             received_at,
             signed_at,
@@ -142,10 +146,18 @@ impl Delivery {
         &self.inner.provider
     }
 
-    /// The scope of deduplication: the provider, and `/` and the endpoint's name where one was given.
+    /// The scope of deduplication: the provider, `/` and the endpoint's name where one was given, and `@` and the tenant
+    /// where there are tenants.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.inner.scope
+    }
+
+    /// The tenant whose secret verified the delivery, where the layer is one [for
+    /// tenants](crate::WebhookLayer::for_tenants).
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.inner.tenant.as_deref()
     }
 
     /// The label of the secret that verified the delivery. A rotation is finished when the old label no longer
@@ -260,6 +272,8 @@ struct Stored<'a> {
     format: u8,
     provider: String,
     scope: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     id: String,
     #[serde(rename = "type")]
     event_type: String,
@@ -300,6 +314,7 @@ impl Serialize for Delivery {
             format: FORMAT,
             provider: self.provider().to_owned(),
             scope: self.scope().to_owned(),
+            tenant: self.tenant().map(str::to_owned),
             id: self.id().to_owned(),
             event_type: self.event_type().to_owned(),
             secret_label: self.secret_label().map(str::to_owned),
@@ -373,6 +388,7 @@ impl<'de> Deserialize<'de> for Delivery {
         let circumstances = Circumstances {
             provider: stored.provider.into(),
             scope: stored.scope.into(),
+            tenant: stored.tenant.map(Into::into),
             secret_label: stored.secret_label.map(Into::into),
             received_at: SystemTime::UNIX_EPOCH
                 .checked_add(Duration::from_millis(stored.received_at_ms))
@@ -401,6 +417,7 @@ mod tests {
         Circumstances {
             provider: "acme".into(),
             scope: "acme/eu".into(),
+            tenant: None,
             secret_label: Some("current".into()),
             received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             signed_at: Some(1_700_000_000),
@@ -430,6 +447,18 @@ mod tests {
         assert_eq!(after.secret_label(), Some("current"));
         assert_eq!(after.headers().len(), 1);
         assert_eq!(after.headers()["x-attempt"], "2");
+    }
+
+    #[test]
+    fn the_tenant_survives_and_old_ones_have_none() {
+        let (tenant, scope) = (Some("Shop_1".into()), "acme/eu@Shop_1".into());
+        let of_tenant = Circumstances { tenant, scope, ..circumstances() };
+        let before = Delivery::unreadable(of_tenant, Bytes::from_static(b"body"));
+        let after: Delivery = serde_json::from_str(&serde_json::to_string(&before).unwrap()).unwrap();
+        assert_eq!((after.tenant(), after.scope()), (Some("Shop_1"), "acme/eu@Shop_1"));
+        let old = serde_json::to_string(&delivery(r#"{"id":"evt_1","type":"t","data":1}"#)).unwrap();
+        assert!(!old.contains("tenant"), "{old}");
+        assert_eq!(serde_json::from_str::<Delivery>(&old).unwrap().tenant(), None);
     }
 
     #[test]

@@ -97,6 +97,15 @@ pub enum ConfigError {
         /// What was given.
         name: String,
     },
+    /// The beginning of a path that tenants' names follow does not begin and end with `/`.
+    #[error("`{prefix}` is not the beginning of a path: expected `/` at both ends")]
+    InvalidPathPrefix {
+        /// What was given.
+        prefix: String,
+    },
+    /// The secrets of a layer for tenants were to be replaced: it asks its [`SecretSource`](crate::SecretSource).
+    #[error("the secrets of this layer come from its source: tell its `TenantCache` that they have changed")]
+    SecretsOfTenants,
     /// The provider was given no signature scheme.
     #[error("provider `{provider}` has no signature scheme")]
     NoSignatureScheme {
@@ -345,6 +354,7 @@ impl RejectionReason {
             Self::UnknownTenant => {
                 "no secrets for this tenant: does the path or header name one that exists?"
             }
+            Self::SecretsUnavailable => "the source of the tenants' secrets failed, or took too long",
             Self::SignatureMismatch => {
                 "a wrong secret is the commonest cause; next a proxy or middleware that changes the body"
             }

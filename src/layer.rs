@@ -19,6 +19,7 @@ use crate::provider::{Provider, Retries, check_name};
 use crate::response::Answers;
 use crate::service::{Unmounted, WebhookService};
 use crate::signature::{Secrets, Verifier};
+use crate::tenants::{Registry, TenantCache, Tenants};
 use crate::timing::Timing;
 
 /// One mebibyte: more than any documented event, little enough that a thousand strangers cannot fill a machine.
@@ -78,6 +79,7 @@ pub(crate) struct Config<St> {
     pub(crate) provider_name: Arc<str>,
     pub(crate) scope: Arc<str>,
     pub(crate) verifier: Verifier,
+    pub(crate) tenants: Option<Arc<Registry>>,
     pub(crate) body_limit: usize,
     pub(crate) unverified: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -97,6 +99,7 @@ impl<St> Clone for Config<St> {
             provider_name: Arc::clone(&self.provider_name),
             scope: Arc::clone(&self.scope),
             verifier: self.verifier.clone(),
+            tenants: self.tenants.clone(),
             unverified: Arc::clone(&self.unverified),
             clock: Arc::clone(&self.clock),
             answers: self.answers.clone(),
@@ -116,6 +119,78 @@ impl WebhookLayer {
     /// As [`Provider::verifier`]; and where the defaults do not fit the provider, such as a retry horizon that is no
     /// duration.
     pub fn new(provider: Provider, secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
+        let verifier = provider.verifier(secrets)?;
+        Self::with_keys(provider, verifier, None)
+    }
+
+    /// A receiver as [`new`](Self::new) makes one, whose senders all have secrets of their own: the merchants of a
+    /// platform, each with an account at the provider. A request says [somewhere](crate::TenantKey) whose it is, a
+    /// [`SecretSource`] is asked for that tenant's secrets, and [`Tenants`] says how long they are kept.
+    ///
+    /// Whoever names an unknown tenant is answered as one with a wrong signature, after the same work. The tenant is
+    /// [on the delivery](crate::Delivery::tenant) and part of every event's identity, so that two tenants' events of one
+    /// id are two. Counters and metrics are the endpoint's, for tenants are too many.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::ZeroLimit`] for a capacity, timeout or number of look-ups of 0; [`ConfigError::NoPublicUrl`] where
+    /// the scheme signs the URL and none was given; and where the defaults do not fit the provider, as in `new`.
+    ///
+    /// [`SecretSource`]: crate::SecretSource
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower::ServiceExt as _;
+    /// use tower_webhook::testing::SignedRequest;
+    /// use tower_webhook::{
+    ///     BoxError, Delivery, EventRouter, Secret, SecretSource, Secrets, TenantKey, Tenants, WebhookLayer, caspay,
+    /// };
+    ///
+    /// struct Vault;
+    ///
+    /// impl SecretSource for Vault {
+    ///     async fn secrets(&self, tenant: &str) -> Result<Option<Secrets>, BoxError> {
+    ///         Ok(match tenant {
+    ///             "acme" => Some(Secret::new("the-secret-of-acme")?.into()),
+    ///             "zorg" => Some(Secret::new("the-secret-of-zorg")?.into()),
+    ///             _ => None,
+    ///         })
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tenants = Tenants::new(TenantKey::path_after("/webhooks/caspay/")?, Vault);
+    /// let webhook = WebhookLayer::for_tenants(caspay::provider(), tenants)?
+    ///     .with_dispatch(EventRouter::new().fallback(async |delivery: Delivery| {
+    ///         println!("{:?} has {}", delivery.tenant(), delivery.id());
+    ///     }));
+    /// let app: Router = Router::new().route_service("/webhooks/caspay/{tenant}", webhook.into_service());
+    ///
+    /// let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+    /// let send = async |tenant: &str| {
+    ///     let secret = Secret::new("the-secret-of-acme")?;
+    ///     let request = SignedRequest::new(&caspay::provider(), &secret, body);
+    ///     let request = request.with_uri(format!("/webhooks/caspay/{tenant}")).build();
+    ///     Ok::<_, Box<dyn std::error::Error>>(app.clone().oneshot(request).await?.status())
+    /// };
+    /// assert_eq!(send("acme").await?, 200);
+    /// assert_eq!(send("zorg").await?, 401); // another's secret
+    /// assert_eq!(send("nobody").await?, 401);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_tenants(provider: Provider, tenants: Tenants) -> Result<Self, ConfigError> {
+        let tenants = tenants.resolve(provider.authenticator())?;
+        let verifier = Verifier::decoy(provider.authenticator().clone())?;
+        Self::with_keys(provider, verifier, Some(Arc::new(tenants)))
+    }
+
+    fn with_keys(
+        provider: Provider,
+        verifier: Verifier,
+        tenants: Option<Arc<Registry>>,
+    ) -> Result<Self, ConfigError> {
         let timing = Timing::for_provider(&provider);
         timing.check(&provider)?;
         let name: Arc<str> = provider.name().into();
@@ -136,7 +211,8 @@ impl WebhookLayer {
         };
         let config = Config {
             core: Arc::new(core),
-            verifier: provider.verifier(secrets)?,
+            verifier,
+            tenants,
             body_limit: provider.body_limit().unwrap_or(DEFAULT_BODY_LIMIT),
             expected_api_version: provider.api_version().map(str::to_owned),
             provider: Arc::new(provider),
@@ -201,6 +277,7 @@ impl<D, St> WebhookLayer<D, St> {
             provider_name: self.config.provider_name,
             scope: self.config.scope,
             verifier: self.config.verifier,
+            tenants: self.config.tenants,
             body_limit: self.config.body_limit,
             unverified: self.config.unverified,
             clock: self.config.clock,
@@ -449,9 +526,19 @@ impl<D, St> WebhookLayer<D, St> {
 
     /// Verifies by this layer's secrets, and [replaces](Verifier::replace_secrets) them while it runs. Take it before
     /// the layer is mounted.
+    ///
+    /// Of a layer [for tenants](Self::for_tenants) it verifies nothing, and replaces nothing: see
+    /// [`tenants`](Self::tenants).
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.config.verifier.clone()
+    }
+
+    /// Says that secrets of tenants have changed. `None` unless the layer is one [for tenants](Self::for_tenants). Take
+    /// it before the layer is mounted.
+    #[must_use]
+    pub fn tenants(&self) -> Option<TenantCache> {
+        self.config.tenants.clone().map(TenantCache::new)
     }
 
     /// The store.

@@ -86,6 +86,8 @@
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
 //!   the one that matched is [on the delivery](Delivery::secret_label), and they can be
 //!   [replaced](Verifier::replace_secrets) while the layer runs.
+//! - [`Tenants`] stand in the place of secrets where senders have secrets of their own: a [`TenantKey`] says whose a
+//!   request is, a [`SecretSource`] looks them up. [`docs::secrets`] has it, with rotation.
 //! - A [`WebhookLayer`] joins the two with everything else that can be set. Its durations are one checked value,
 //!   [`Timing`], its status codes another, [`Answers`].
 //! - A [`Verifier`] is the signature step alone, for a function that is handed headers and a body. [`Verify`] is code of
@@ -225,8 +227,10 @@ mod pointer;
 mod process;
 pub mod provider;
 mod response;
+mod run;
 mod service;
 mod signature;
+mod tenants;
 mod timer;
 mod timing;
 
@@ -257,6 +261,7 @@ pub use self::signature::{
     Authentic, Encoding, HeaderGrammar, HeaderNames, KeyEncoding, List, Pairs, Part, Proof, Secret, Secrets,
     SignatureScheme, TimestampUnit, Unverified, Verifier, Verify,
 };
+pub use self::tenants::{SecretSource, TenantCache, TenantKey, Tenants};
 pub use self::timing::Timing;
 
 /// Compiles the programs of the README.

@@ -30,6 +30,7 @@ use crate::observe::Span;
 use crate::process::{CAPACITY_PAUSE, Effect, Settled, dispatch_effect, prepare, readiness, settle};
 use crate::response::{Accepted, ResponseBody, annotate};
 use crate::signature::{Head, Presented, Proof, Verdict, Verification};
+use crate::tenants::{Asking, Found, TenantKeys};
 use crate::timer::{Timer, before, deadline_after};
 
 /// The service that a [`WebhookLayer`](crate::WebhookLayer) puts around `S`. Its errors are those of `S`; all else
@@ -157,6 +158,7 @@ struct Pipeline<S, D, St> {
 struct Authentic {
     body: Received,
     proof: Proof,
+    tenant: Option<Arc<str>>,
     received_at: SystemTime,
 }
 
@@ -192,8 +194,10 @@ where
         async move {
             let deadline = deadline_after(self.started, self.config.core.timing.respond_by());
             let mut respond_by = Timer::at(deadline);
-            let next = match authenticate(&self.config, &parts, pin!(body), &presented, &mut respond_by).await
-            {
+            let Self { config, span, .. } = &self;
+            let authenticated =
+                authenticate(config, span, &parts, pin!(body), &presented, &mut respond_by).await;
+            let next = match authenticated {
                 Ok((authentic, message)) => self.next(&mut parts, authentic, message),
                 Err(reason) => Next::Answer(Err(reason)),
             };
@@ -317,6 +321,7 @@ where
 /// Reads the body, verifies it, MAC first, then the timestamp, and reads its envelope, unless it is a handshake.
 async fn authenticate<St, B: http_body::Body>(
     config: &Config<St>,
+    span: &Span,
     parts: &Parts,
     body: Pin<&mut B>,
     presented: &Presented,
@@ -327,7 +332,10 @@ async fn authenticate<St, B: http_body::Body>(
     };
     let (observer, provider) = (&config.core.observer, &*config.provider);
     let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-    let keyring = config.verifier.keyring();
+    let TenantKeys { tenant, keyring } = keys(config, parts, respond_by).await?;
+    if let Some(tenant) = &tenant {
+        span.tenant(tenant);
+    }
     let now = || config.clock.now();
     let mut verification = Verification::begin(provider.authenticator(), &keyring, presented, head, now);
     let feed = |bytes: &[u8]| verification.update(bytes);
@@ -341,7 +349,10 @@ async fn authenticate<St, B: http_body::Body>(
     if let Some(signed_at) = signed_at {
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
-    let proof = proof?;
+    let proof = proof.map_err(|reason| match reason {
+        RejectionReason::SignatureMismatch if keyring.is_decoy() => RejectionReason::UnknownTenant,
+        reason => reason,
+    })?;
     let signer = || keyring.signer(proof.secret_label());
     let message = match provider.handshakes().signed(&parts.headers, &body.data, signer) {
         Some(answered) => Message::Handshake(answered),
@@ -352,7 +363,30 @@ async fn authenticate<St, B: http_body::Body>(
             Message::Event(event)
         }
     };
-    Ok((Authentic { body, proof, received_at }, message))
+    Ok((Authentic { body, proof, tenant, received_at }, message))
+}
+
+/// The keys that a request is verified by. Nothing waits or is allocated, unless a tenant must be looked up.
+async fn keys<St>(
+    config: &Config<St>,
+    parts: &Parts,
+    respond_by: &mut Timer,
+) -> Result<TenantKeys, RejectionReason> {
+    let Some(tenants) = &config.tenants else {
+        return Ok(TenantKeys { tenant: None, keyring: config.verifier.keyring() });
+    };
+    let waiting = match tenants.find(parts, config.clock.monotonic())? {
+        Found::Keys(keys) => return Ok(keys),
+        Found::Waiting(waiting) => waiting,
+    };
+    let asking = Asking {
+        authenticator: config.provider.authenticator(),
+        clock: &*config.clock,
+        observer: &config.core.observer,
+        at_most: config.core.timing.respond_by() / 2,
+    };
+    let mut keys = Box::pin(waiting.keys(asking));
+    before(keys.as_mut(), respond_by).await.unwrap_or(Err(RejectionReason::SecretsUnavailable))
 }
 
 /// What to do about an authentic request.
@@ -420,9 +454,15 @@ fn circumstances<St>(
     headers: HeaderMap,
 ) -> (Circumstances, Received) {
     let (secret_label, signed_at) = authentic.proof.into_parts();
+    let scope = match &authentic.tenant {
+        None => Arc::clone(&config.scope),
+        // A character that no name has: neither an endpoint nor a tenant can pass for both.
+        Some(tenant) => format!("{}@{tenant}", config.scope).into(),
+    };
     let circumstances = Circumstances {
         provider: Arc::clone(&config.provider_name),
-        scope: Arc::clone(&config.scope),
+        scope,
+        tenant: authentic.tenant,
         secret_label: Some(secret_label),
         received_at: authentic.received_at,
         signed_at,

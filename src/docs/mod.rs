@@ -15,5 +15,8 @@ pub mod providers {}
 #[doc = include_str!("catalogue.md")]
 pub mod catalogue {}
 
+#[doc = include_str!("secrets.md")]
+pub mod secrets {}
+
 #[doc = include_str!("observability.md")]
 pub mod observability {}

@@ -31,6 +31,8 @@ pub(crate) struct Observer {
     counters: Arc<Counters>,
     clock_watch: Arc<ClockWatch>,
     limiter: Limiter,
+    /// Apart: a failed look-up is not a refusal yet.
+    lookup_limiter: Limiter,
     #[cfg(feature = "metrics")]
     meters: metrics::Meters,
 }
@@ -44,6 +46,7 @@ impl Observer {
             counters: Arc::default(),
             clock_watch: Arc::default(),
             limiter: Limiter::default(),
+            lookup_limiter: Limiter::default(),
         }
     }
 
@@ -103,6 +106,19 @@ impl Observer {
         self.meters.clock_skew(signed, unix_seconds(now));
         if self.clock_watch.record(fresh) {
             trace::clock_suspect(&self.scope, signed, unix_seconds(now));
+        }
+    }
+
+    pub(crate) fn secret_lookup(&self) {
+        self.counters.secret_lookups.add(1);
+    }
+
+    /// A look-up came to nothing. Strangers can cause as many as they like: logged at a bounded rate.
+    pub(crate) fn secret_lookup_failed(&self, tenant: &str, error: &BoxError, clock: &dyn Clock) {
+        self.counters.secret_lookup_failures.add(1);
+        let suppressed = self.lookup_limiter.admit(RejectionReason::SecretsUnavailable, clock.monotonic());
+        if let Some(suppressed) = suppressed {
+            trace::secret_lookup_failed(&self.scope, tenant, error, suppressed);
         }
     }
 

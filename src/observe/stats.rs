@@ -36,6 +36,8 @@ pub(crate) struct Counters {
     pub(super) store_failures: Counter,
     pub(super) dead_letter_failures: Counter,
     pub(super) without_claim: Counter,
+    pub(super) secret_lookups: Counter,
+    pub(super) secret_lookup_failures: Counter,
     pub(super) moved: Counter,
     accepted: [Counter; Accepted::Forwarded as usize + 1],
     rejected: Rejected,
@@ -164,6 +166,19 @@ impl Stats {
     #[must_use]
     pub fn dead_letter_failures(&self) -> u64 {
         self.counters.dead_letter_failures.get()
+    }
+
+    /// Times that a [`SecretSource`](crate::SecretSource) was asked for a tenant's secrets.
+    #[must_use]
+    pub fn secret_lookups(&self) -> u64 {
+        self.counters.secret_lookups.get()
+    }
+
+    /// Look-ups of a tenant's secrets that failed, took too long, or found what is no key of the provider. Worth an
+    /// alarm: until the grace is over, requests may not show it.
+    #[must_use]
+    pub fn secret_lookup_failures(&self) -> u64 {
+        self.counters.secret_lookup_failures.get()
     }
 
     /// Events handled without a claim while the store was down, as `OnStoreFailure::Process` allows.

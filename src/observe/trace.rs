@@ -30,6 +30,7 @@ impl Span {
             target: TARGET,
             "webhook_delivery",
             provider = scope,
+            tenant = Empty,
             event_id = Empty,
             event_type = Empty,
             secret = Empty,
@@ -37,6 +38,11 @@ impl Span {
             reason = Empty,
             latency_ms = Empty,
         ))
+    }
+
+    /// A tenant whose keys were found: nobody's made-up name.
+    pub(crate) fn tenant(&self, tenant: &str) {
+        self.0.record("tenant", tenant);
     }
 
     /// What is known once the signature holds.
@@ -147,6 +153,17 @@ pub(super) fn store_failed(scope: &str, operation: &'static str, error: &StoreEr
         error = %error,
         cause = error.source().map(display),
         "webhook deduplication store failed"
+    );
+}
+
+pub(super) fn secret_lookup_failed(scope: &str, tenant: &str, error: &BoxError, suppressed: u64) {
+    tracing::error!(
+        target: TARGET,
+        provider = scope,
+        tenant,
+        error = %error,
+        suppressed,
+        "secrets of a webhook tenant could not be looked up"
     );
 }
 

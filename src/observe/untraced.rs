@@ -19,6 +19,8 @@ impl Span {
         Self
     }
 
+    pub(crate) fn tenant(&self, _: &str) {}
+
     pub(super) fn authentic(&self, _: &str) {}
 
     pub(crate) fn identified(&self, _: &str, _: &str) {}
@@ -43,6 +45,7 @@ pub(super) fn handler_failed(_: &Delivery, _: RejectionReason, _: &HandlerError)
 pub(super) fn dispatch_refused(_: &Delivery, _: &BoxError) {}
 pub(super) fn dead_letter_failed(_: &Delivery, _: Option<&BoxError>) {}
 pub(super) fn store_failed(_: &str, _: &'static str, _: &StoreError) {}
+pub(super) fn secret_lookup_failed(_: &str, _: &str, _: &BoxError, _: u64) {}
 pub(super) fn finished_late(_: &Delivery, _: Result<Accepted, RejectionReason>) {}
 pub(super) fn lease_lost(_: &Delivery) {}
 pub(super) fn config_warning(_: &str, _: &ConfigWarning) {}

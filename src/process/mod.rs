@@ -2,7 +2,6 @@
 
 mod dead_letter;
 mod processor;
-mod run;
 mod settle;
 mod tasks;
 
@@ -10,7 +9,6 @@ pub use self::dead_letter::DeadLetter;
 pub(crate) use self::dead_letter::DeadLetterHook;
 pub use self::processor::Processor;
 pub(crate) use self::processor::{dispatch_effect, prepare, readiness};
-pub(crate) use self::run::{Ran, run};
 pub(crate) use self::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
 use self::tasks::Detachable;
 pub(crate) use self::tasks::Tasks;

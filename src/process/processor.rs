@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tower_service::Service;
 
 use super::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
-use super::{Ran, run};
 use crate::dedup::{DedupKey, DedupStore, StoreError};
 use crate::delivery::Delivery;
 use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
 use crate::error::{BoxError, ConfigError, RejectionReason};
 use crate::provider::check_name;
+use crate::run::{Ran, run};
 
 /// Claim, dispatch and completion without HTTP: runs the same handlers under the same deduplication for
 /// deliveries that come out of a queue, or were fetched to catch up.

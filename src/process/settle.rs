@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dead_letter::{DeadLetter, DeadLetterHook};
-use super::{Detachable, OnStoreFailure, Ran, Tasks, run};
+use super::{Detachable, OnStoreFailure, Tasks};
 use crate::dedup::{Claim, ClaimRequest, Completion, DedupStore, Lease, StoreError};
 use crate::delivery::Delivery;
 use crate::dispatch::{ErrorKind, HandlerError, Outcome};
 use crate::error::{BoxError, RejectionReason};
 use crate::observe::Observer;
 use crate::response::Accepted;
+use crate::run::{Ran, run};
 use crate::timing::Timing;
 
 /// Attempts to record a completion that the store refused, before the mark is given up.

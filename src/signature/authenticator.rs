@@ -58,13 +58,6 @@ impl Authenticator {
         }
     }
 
-    pub(crate) fn url(&self) -> Option<&PublicUrl> {
-        match self {
-            Self::Data(scheme) => scheme.url(),
-            Self::Code { url, .. } => url.as_ref(),
-        }
-    }
-
     pub(crate) fn set_url(&mut self, new: PublicUrl) {
         match self {
             Self::Data(scheme) => scheme.set_url(new),
@@ -105,6 +98,15 @@ impl Authenticator {
             Self::Data(scheme) if scheme.lacks_url() => Err(ConfigError::NoPublicUrl),
             Self::Data(scheme) => Keyring::new(scheme.key(), secrets),
             Self::Code { .. } => Keyring::of_secrets(secrets),
+        }
+    }
+
+    /// A key that nobody has: it costs what another does, and nothing verifies by it.
+    pub(crate) fn decoy(&self) -> Result<Keyring, ConfigError> {
+        match self {
+            Self::Data(scheme) if scheme.lacks_url() => Err(ConfigError::NoPublicUrl),
+            Self::Data(scheme) => Keyring::decoy(scheme.key()),
+            Self::Code { .. } => Keyring::decoy_of_secrets(),
         }
     }
 

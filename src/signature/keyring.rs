@@ -1,8 +1,12 @@
 //! The keys of one provider, ready to verify with.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+#[cfg(feature = "ed25519")]
+use sha2::Digest as _;
 
 use super::mac::{MacKind, MacState};
 use super::resolved::KeyFormat;
@@ -60,9 +64,29 @@ impl Keyring {
         })
     }
 
+    /// As [`decoy`](Self::decoy), for keys that are secrets.
+    pub(crate) fn decoy_of_secrets() -> Result<Self, ConfigError> {
+        Ok(Self::of_secrets(nobodys_secret()?)?.into_decoy())
+    }
+
     /// Keys that are the secrets themselves.
     pub(crate) fn of_secrets(secrets: Secrets) -> Result<Self, ConfigError> {
         Self::of(secrets, |_, secret| Ok(Key::Secret(Arc::new(secret))))
+    }
+
+    /// A key of this format that nobody knows, and by which nothing verifies.
+    pub(crate) fn decoy(format: &KeyFormat) -> Result<Self, ConfigError> {
+        let keyring = Self::of(nobodys_secret()?, |_, secret| {
+            Ok(match format.kind {
+                KeyKind::Mac(kind) => Key::Mac(MacState::keyed(kind, secret.expose().as_bytes())),
+                #[cfg(feature = "ed25519")]
+                KeyKind::Ed25519 => {
+                    let seed = sha2::Sha256::digest(secret.expose()).into();
+                    Key::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key()))
+                }
+            })
+        });
+        Ok(keyring?.into_decoy())
     }
 
     fn of(
@@ -78,7 +102,7 @@ impl Keyring {
     }
 
     /// Makes of keys that nobody knows a stand-in for a tenant who is unknown.
-    pub(crate) fn into_decoy(self) -> Self {
+    fn into_decoy(self) -> Self {
         Self { decoy: true, ..self }
     }
 
@@ -151,6 +175,14 @@ impl Signer {
         state.update(message);
         const_hex::encode(state.into_bytes())
     }
+}
+
+/// A secret of 256 bits that differs from process to process, from the seeds of the standard library's hash maps.
+/// Nothing rests on it: what a decoy verifies is refused.
+fn nobodys_secret() -> Result<Secrets, ConfigError> {
+    let random = std::array::from_fn::<_, 4, _>(|word| RandomState::new().hash_one(word));
+    let text = random.map(|word| format!("{word:016x}")).concat();
+    Ok(Secret::new(text)?.into())
 }
 
 /// The bytes of a key, from the text that a provider shows.

@@ -52,6 +52,12 @@ impl Verifier {
         Ok(Self { authenticator: Arc::new(authenticator), keyring: Arc::new(ArcSwap::from_pointee(keyring)) })
     }
 
+    /// One by which nothing verifies, for a layer whose secrets are its tenants'.
+    pub(crate) fn decoy(authenticator: Authenticator) -> Result<Self, ConfigError> {
+        let keyring = authenticator.decoy()?;
+        Ok(Self { authenticator: Arc::new(authenticator), keyring: Arc::new(ArcSwap::from_pointee(keyring)) })
+    }
+
     /// Verifies the exact bytes of a body against the headers that came with it, at the time `now`. The method is taken
     /// to be POST.
     ///
@@ -93,7 +99,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// As [`Provider::verifier`](crate::Provider::verifier); the old secrets then stay.
+    /// As [`Provider::verifier`](crate::Provider::verifier); the old secrets then stay. [`ConfigError::SecretsOfTenants`]
+    /// for a layer that asks a [`SecretSource`](crate::SecretSource).
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -115,12 +122,11 @@ impl Verifier {
     /// # Ok::<(), ConfigError>(())
     /// ```
     pub fn replace_secrets(&self, secrets: impl Into<Secrets>) -> Result<(), ConfigError> {
+        if self.keyring.load().is_decoy() {
+            return Err(ConfigError::SecretsOfTenants);
+        }
         self.keyring.store(Arc::new(self.authenticator.keyring(secrets.into())?));
         Ok(())
-    }
-
-    pub(crate) fn authenticator(&self) -> &Authenticator {
-        &self.authenticator
     }
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {

@@ -219,6 +219,7 @@ pub fn delivery_with_headers(
     let circumstances = Circumstances {
         provider: provider.name().into(),
         scope: provider.name().into(),
+        tenant: None,
         secret_label: None,
         received_at: SystemTime::now(),
         signed_at: None,

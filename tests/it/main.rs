@@ -20,6 +20,7 @@ mod pipeline;
 mod responses;
 mod secrets;
 mod signature_header;
+mod tenants;
 mod timestamps;
 mod ui;
 mod vectors;

@@ -5,6 +5,7 @@ mod log;
 mod meters;
 mod spans;
 mod stats;
+mod tenants;
 mod warnings;
 
 use std::time::Duration;

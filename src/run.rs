@@ -48,7 +48,7 @@ pub(crate) async fn run<F: Future>(
 }
 
 /// `None` for a panic.
-fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
     let payload = match catch_unwind(AssertUnwindSafe(act)) {
         Ok(output) => return Some(output),
         Err(payload) => payload,
