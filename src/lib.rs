@@ -9,8 +9,8 @@
 //!   memory. What was not accepted is answered 503 or 500, which senders retry.
 //! - **Typed handlers.** An `async fn` whose first argument says which event it takes; state and delivery as further
 //!   arguments. A mistake in its signature is reported where it is registered.
-//! - **Providers are data.** Presets for [CasPay](caspay) and [CasaPay](casapay); [another one](docs::providers) is a
-//!   few declarative lines.
+//! - **Providers are data.** [Presets](docs::catalogue) for some seventy, with typed events for [CasPay](caspay) and
+//!   [CasaPay](casapay); [another one](docs::providers) is a few declarative lines.
 //!
 //! It mounts on axum, hyper, or anything else that speaks `tower::Service<http::Request<B>>`.
 //!
@@ -81,7 +81,8 @@
 //! # Concepts, in the order of the pipeline
 //!
 //! - A [`Provider`] is data: how the sender signs ([`SignatureScheme`]), where its events keep what
-//!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one.
+//!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one, and
+//!   [`Provider::describe`] puts one into words.
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
 //!   the one that matched is [on the delivery](Delivery::secret_label).
 //! - A [`WebhookLayer`] joins the two with everything else that can be set. Its durations are one checked value,
