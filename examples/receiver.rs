@@ -13,6 +13,7 @@
 //! | `PROVIDERS` | names of presets, separated by commas | `caspay,casapay` |
 //! | `<NAME>_WEBHOOK_SECRET`, such as `STRIPE_WEBHOOK_SECRET` | the provider's signing secret, or its public key | a public one, on loopback only |
 //! | `<NAME>_WEBHOOK_SECRET_PREVIOUS` | a second secret, while you rotate | none |
+//! | `<NAME>_VERIFY_TOKEN` | the token of a hub's handshake, such as `META_VERIFY_TOKEN` | none: such handshakes are refused |
 //! | `<NAME>_PUBLIC_URL` | the endpoint's URL, for providers that sign it | the address listened on |
 //! | `SLOW_MS` | how long every handler takes, in milliseconds | `0` |
 //!

@@ -81,7 +81,8 @@
 //! # Concepts, in the order of the pipeline
 //!
 //! - A [`Provider`] is data: how the sender signs ([`SignatureScheme`]), where its events keep what
-//!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one.
+//!   ([`Envelope`]), how long it waits and whether it retries ([`Retries`]). [`docs::providers`] writes one, and
+//!   [`Provider::describe`] puts one into words.
 //! - A [`Handshake`] is what some providers ask for before they deliver: a challenge to echo, a token to sign.
 //! - A [`Secret`] is checked when it is made and never printed. [`Secrets`] holds several for a rotation; the label of
 //!   the one that matched is [on the delivery](Delivery::secret_label), and they can be

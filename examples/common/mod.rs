@@ -37,6 +37,10 @@ impl Platform {
             Err(error) => return Err(format!("{variable}: {error}").into()),
         };
         platform.provider = platform.provider.with_public_url(&url)?;
+        // What a hub's handshake has to bring, such as META_VERIFY_TOKEN.
+        if let Ok(token) = env::var(platform.variable("VERIFY_TOKEN")) {
+            platform.provider = platform.provider.with_verify_token(Secret::new(token)?)?;
+        }
         Ok(platform)
     }
 

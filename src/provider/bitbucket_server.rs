@@ -6,9 +6,13 @@
 //! - Event: the id is in the header `x-request-id`, which is **not signed**; the digest of the body
 //!   identifies an event. The type is in the body, at `/eventKey`. The connection test has none, and some
 //!   versions do not sign it.
+//! - Handshake: the connection test, a signed POST of `{"test":true}`, answered `{}`.
+
+use serde_json::{Map, Value};
 
 use super::{Provider, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::SignatureScheme;
 
 /// The Bitbucket Data Center preset.
@@ -22,6 +26,7 @@ pub fn provider() -> Provider {
                     .with_unsigned_id_header("x-request-id")
                     .with_event_type("/eventKey"),
             )
+            .handshake(Handshake::constant("/test", true, Value::Object(Map::new())))
             .documentation("https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html"),
     )
 }

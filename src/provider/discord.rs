@@ -8,11 +8,14 @@
 //! - Event: webhook events have no id. Every event is of the type `discord.events`, told from others by the digest of
 //!   what is signed, so that a retry with a new timestamp runs again; handlers are given the whole body. An interaction
 //!   wants an answer in the body: it is for a service inside the layer.
+//! - Handshake: a signed PING, `"type":0`, answered 204. In interactions PING is 1, which is an event here: their answers
+//!   are the application's, so that they belong to a service inside the layer.
 
 use std::time::Duration;
 
 use super::{MINUTE, Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Part, SignatureScheme};
 
 /// The Discord preset.
@@ -28,6 +31,7 @@ pub fn provider() -> Provider {
             .envelope(Envelope::identified_by_digest().with_constant_event_type("discord.events"))
             .answer_deadline(Duration::from_secs(3))
             .retries(Retries::Documented { horizon: 10 * MINUTE, resigned: false })
+            .handshake(Handshake::no_content("/type", 0))
             .documentation("https://docs.discord.com/developers/events/webhook-events"),
     )
 }

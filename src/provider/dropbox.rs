@@ -6,11 +6,13 @@
 //! - Answer deadline: 10 s. Retries: for some 10 min (both from an older copy of the documentation).
 //! - Event: a body says who changed something, and is the same the next time. **Nothing identifies an
 //!   event**: every delivery runs, a retry and a replay too. The type is `dropbox.events`.
+//! - Handshake: a GET with `challenge`, answered with it.
 
 use std::time::Duration;
 
 use super::{MINUTE, Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::SignatureScheme;
 
 /// The Dropbox preset.
@@ -22,6 +24,7 @@ pub fn provider() -> Provider {
             .envelope(Envelope::unidentified().with_constant_event_type("dropbox.events"))
             .answer_deadline(Duration::from_secs(10))
             .retries(Retries::Documented { horizon: 10 * MINUTE, resigned: false })
+            .handshake(Handshake::echo_query("challenge"))
             .documentation("https://www.dropbox.com/developers/reference/webhooks"),
     )
 }

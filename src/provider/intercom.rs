@@ -5,11 +5,15 @@
 //! - Answer deadline: 5 s (third party). Retries: undocumented; deliveries pause after many errors.
 //! - Event: `/id`; the type is at `/topic`. `/delivery_attempts` differs between attempts: the same id
 //!   arrives with other bytes. The topic `ping` has no id and cannot be read as an event.
+//! - Handshake: the topic `ping`, a signed POST without an id, answered `{}`.
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{Provider, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::SignatureScheme;
 
 /// The Intercom preset.
@@ -25,6 +29,7 @@ pub fn provider() -> Provider {
                     .with_created("/created_at"),
             )
             .answer_deadline(Duration::from_secs(5))
+            .handshake(Handshake::constant("/topic", "ping", Value::Object(Map::new())))
             .documentation("https://developers.intercom.com/docs/webhooks"),
     )
 }

@@ -7,9 +7,11 @@
 //! - Event: a body holds any number of events, also none, each with a `webhookEventId`. One delivery of the
 //!   type `line.events`, the whole body, told from others by its digest. A redelivery differs in
 //!   `isRedelivery` and runs again: use the ids to make the effect of each event idempotent.
+//! - Handshake: the console's test, a signed POST without events.
 
 use super::{Provider, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Encoding, SignatureScheme};
 
 /// The LINE preset.
@@ -19,6 +21,7 @@ pub fn provider() -> Provider {
         Provider::builder("line")
             .signature(SignatureScheme::hmac_sha256("x-line-signature").with_encoding(Encoding::Base64))
             .envelope(Envelope::identified_by_digest().opaque("line.events"))
+            .handshake(Handshake::empty_list("/events"))
             .documentation("https://developers.line.biz/en/docs/messaging-api/verify-webhook-signature/"),
     )
 }

@@ -7,9 +7,12 @@
 //! - Event: a body holds up to 1,000 changes, none of which has an id that holds for all products. One
 //!   delivery of the type `meta.events`, the whole body, told from others by its digest; make the effect of
 //!   each change idempotent.
+//! - Handshake: a GET with `hub.verify_token`, answered with its challenge once
+//!   [`Provider::with_verify_token`] names the token.
 
 use super::{DAY, Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::SignatureScheme;
 
 /// The Meta preset.
@@ -20,6 +23,7 @@ pub fn provider() -> Provider {
             .signature(SignatureScheme::hmac_sha256("x-hub-signature-256").with_prefix("sha256="))
             .envelope(Envelope::identified_by_digest().opaque("meta.events"))
             .retries(Retries::Documented { horizon: 7 * DAY, resigned: false })
+            .handshake(Handshake::hub_verify_token())
             .documentation("https://developers.facebook.com/docs/graph-api/webhooks/getting-started"),
     )
 }

@@ -7,11 +7,13 @@
 //! - Event: `/event_id`; the type is that of the event inside, at `/event/type`. Slash commands and
 //!   interactivity are forms, signed alike, and cannot be read with this preset; neither can
 //!   `app_rate_limited`, which has no event.
+//! - Handshake: `url_verification`, a signed POST, answered with its challenge.
 
 use std::time::Duration;
 
 use super::{Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Part, SignatureScheme};
 
 /// The Slack preset.
@@ -34,6 +36,7 @@ pub fn provider() -> Provider {
             )
             .answer_deadline(Duration::from_secs(3))
             .retries(Retries::Documented { horizon: Duration::from_secs(360), resigned: true })
+            .handshake(Handshake::challenge("/type", "url_verification", "/challenge").in_member("challenge"))
             .documentation("https://docs.slack.dev/authentication/verifying-requests-from-slack"),
     )
 }

@@ -1,6 +1,5 @@
-//! Standard Webhooks: the specification that Clerk (by way of [Svix](super::svix)), OpenAI, Anthropic, Supabase,
-//! Dodo Payments and others follow. [Polar](super::polar), [Svix](super::svix) and [GitLab](super::gitlab) have presets
-//! of their own.
+//! Standard Webhooks: the specification that Dodo Payments, OpenAI, Supabase and others follow. [Svix](super::svix) (which
+//! sends for Clerk and Resend), [Polar](super::polar) and [GitLab](super::gitlab) have presets of their own.
 //!
 //! - Signature: `webhook-signature: v1,<base64>`, several separated by blanks, HMAC-SHA256 over
 //!   `<webhook-id>.<webhook-timestamp>.<body>`, the key being the base64 after `whsec_`. Tolerance 300 s. With

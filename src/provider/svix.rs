@@ -1,10 +1,10 @@
-//! Svix, and who sends through it: Clerk, Resend, Brex, Lithic and others.
+//! Svix, and who sends through it: Clerk, Resend and others.
 //!
 //! - Signature: [Standard Webhooks](super::standard_webhooks), with the headers `svix-id`, `svix-timestamp` and
 //!   `svix-signature`, or `webhook-` instead of `svix-`. Tolerance 300 s. With [`asymmetric`] the `v1a` of it.
 //! - Answer deadline: 15 s; a 3xx is a failure. Retries: for 27 h 35 min, every attempt signed anew.
 //! - Event: the id header, which is signed, the same on every attempt and when it is sent again by hand. The body is the
-//!   sender's own; the type is expected at `/type`, as all those named above have it: a sender whose bodies have none
+//!   sender's own; the type is expected at `/type`, where Clerk and Resend have it: a sender whose bodies have none
 //!   needs a description of its own.
 
 use std::time::Duration;

@@ -6,11 +6,13 @@
 //!   replay window.
 //! - Answer deadline: undocumented here. Retries: 3, after 30, 60 and 120 s (third party).
 //! - Event: `/action/id`; two webhooks over one action repeat it. The type is at `/action/type`.
+//! - Handshake: a HEAD, answered 200.
 
 use std::time::Duration;
 
 use super::{Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Encoding, Part, SignatureScheme};
 
 /// The Trello preset.
@@ -25,6 +27,7 @@ pub fn provider() -> Provider {
             )
             .envelope(Envelope::json("/action/id").with_event_type("/action/type").with_payload("/action"))
             .retries(Retries::Documented { horizon: Duration::from_secs(210), resigned: false })
+            .handshake(Handshake::head())
             .documentation("https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/"),
     )
 }

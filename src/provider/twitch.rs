@@ -8,11 +8,13 @@
 //!   type is in the body, at `/subscription/type`. The header `twitch-eventsub-message-type` is **not
 //!   signed**: a revocation can only be told from a notification by its body, which has no `/event`. Handlers
 //!   are given the whole body.
+//! - Handshake: `webhook_callback_verification`, a signed POST, answered with its challenge.
 
 use std::time::Duration;
 
 use super::{Provider, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Part, SignatureScheme, TimestampUnit};
 
 /// The Twitch preset.
@@ -32,6 +34,11 @@ pub fn provider() -> Provider {
                 Envelope::identified_by_header("twitch-eventsub-message-id")
                     .with_event_type("/subscription/type"),
             )
+            .handshake(Handshake::challenge_by_header(
+                "twitch-eventsub-message-type",
+                "webhook_callback_verification",
+                "/challenge",
+            ))
             .documentation("https://dev.twitch.tv/docs/eventsub/handling-webhook-events"),
     )
 }

@@ -6,9 +6,11 @@
 //!   required: both are the defaults.
 //! - Event: a body holds any number of events, also none (the "intent to receive"), without ids. One delivery
 //!   of the type `xero.events`, the whole body, told from others by its digest.
+//! - Handshake: "intent to receive", signed POSTs without events, some of them wrongly signed on purpose.
 
 use super::{Provider, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Encoding, SignatureScheme};
 
 /// The Xero preset.
@@ -18,6 +20,7 @@ pub fn provider() -> Provider {
         Provider::builder("xero")
             .signature(SignatureScheme::hmac_sha256("x-xero-signature").with_encoding(Encoding::Base64))
             .envelope(Envelope::identified_by_digest().opaque("xero.events"))
+            .handshake(Handshake::empty_list("/events"))
             .documentation(
                 "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
             ),

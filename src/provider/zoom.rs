@@ -6,11 +6,13 @@
 //!   401 is final. With that tolerance they must be signed anew, which the documentation does not say.
 //! - Event: there is no id. The body has the object and `/event_ts` in milliseconds; its digest identifies
 //!   it. Two subscriptions to one event deliver it twice.
+//! - Handshake: `endpoint.url_validation`, a signed POST, answered with its token and the token's HMAC.
 
 use std::time::Duration;
 
 use super::{MINUTE, Provider, Retries, preset};
 use crate::envelope::Envelope;
+use crate::handshake::Handshake;
 use crate::signature::{Part, SignatureScheme};
 
 /// The Zoom preset.
@@ -28,6 +30,7 @@ pub fn provider() -> Provider {
             .envelope(Envelope::identified_by_body().with_event_type("/event").with_payload("/payload"))
             .answer_deadline(Duration::from_secs(3))
             .retries(Retries::Documented { horizon: 85 * MINUTE, resigned: true })
+            .handshake(Handshake::sign_token("/event", "endpoint.url_validation", "/payload/plainToken"))
             .documentation("https://developers.zoom.us/docs/api/webhooks"),
     )
 }

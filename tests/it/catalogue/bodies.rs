@@ -121,7 +121,7 @@ const EXAMPLES: &[Example] = &[
     example("recurly", "<new_account_notification/>", Digest, "recurly.events"),
     example("sanity", "null", Digest, "sanity.document"),
     example("scalr", "{}", Digest, "scalr.events"),
-    example("websub", "<feed xmlns='http://www.w3.org/2005/Atom'/>", Digest, "websub.events"),
+    example("websub", "<feed xmlns='http://www.w3.org/2005/Atom'/>", Unique, "websub.events"),
     example("x", r#"{"for_user_id":"2244994945","tweet_create_events":[{"id_str":"1"}]}"#, Digest, "x.events"),
     example("xero", r#"{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}"#, Digest, "xero.events"),
     example("zendesk", "ticket=7", Digest, "zendesk.events"),
