@@ -12,5 +12,8 @@ pub mod stores {}
 #[doc = include_str!("providers.md")]
 pub mod providers {}
 
+#[doc = include_str!("catalogue.md")]
+pub mod catalogue {}
+
 #[doc = include_str!("observability.md")]
 pub mod observability {}

@@ -1,0 +1,35 @@
+//! Cashfree: payments.
+//!
+//! - Signature: `x-webhook-signature: <base64>`, HMAC-SHA256 over `x-webhook-timestamp`, in milliseconds, and
+//!   the body. No tolerance is documented: 300 s.
+//! - Answer deadline: no figure, with exactly 200. Retries: after 2, 10 and 30 min unless configured
+//!   otherwise. Whether they are signed anew is not said: if not, the later ones are refused, and the
+//!   tolerance must be [wider](Provider::with_tolerance).
+//! - Event: there is no id; the digest of what is signed identifies a request, so that a retry with a new
+//!   timestamp runs again. The header `x-idempotency-key` of newer versions is not signed.
+
+use super::{MINUTE, Provider, Retries, preset};
+use crate::envelope::Envelope;
+use crate::signature::{Encoding, Part, SignatureScheme, TimestampUnit};
+
+/// The Cashfree preset.
+#[must_use]
+pub fn provider() -> Provider {
+    preset(
+        Provider::builder("cashfree")
+            .signature(
+                SignatureScheme::hmac_sha256("x-webhook-signature")
+                    .with_encoding(Encoding::Base64)
+                    .with_timestamp_header("x-webhook-timestamp")
+                    .with_timestamp_unit(TimestampUnit::Millis)
+                    .with_signed([Part::Timestamp, Part::Body]),
+            )
+            .envelope(
+                Envelope::identified_by_digest()
+                    .with_unsigned_id_header("x-idempotency-key")
+                    .with_payload("/data"),
+            )
+            .retries(Retries::Documented { horizon: 42 * MINUTE, resigned: false })
+            .documentation("https://www.cashfree.com/docs/api-reference/webhooks/payloads-and-signatures"),
+    )
+}
