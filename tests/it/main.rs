@@ -19,6 +19,7 @@ mod pipeline;
 mod properties;
 mod responses;
 mod scheme_errors;
+mod sdk;
 mod secrets;
 mod signature_header;
 mod signed_headers;

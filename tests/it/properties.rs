@@ -206,7 +206,7 @@ impl Described {
         match self.encoding {
             Encoding::Hex => const_hex::encode(mac),
             Encoding::Base64 => STANDARD.encode(mac),
-            _ => URL_SAFE.encode(mac),
+            _ => URL_SAFE_NO_PAD.encode(mac),
         }
     }
 
