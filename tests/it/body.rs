@@ -35,7 +35,7 @@ impl http_body::Body for Untouchable {
 }
 
 /// A body of these frames.
-fn frames(
+pub(crate) fn frames(
     frames: impl IntoIterator<Item = Frame<Bytes>, IntoIter: Send + 'static>,
 ) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static {
     StreamBody::new(stream::iter(frames.into_iter().map(Ok)))

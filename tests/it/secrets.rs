@@ -130,27 +130,27 @@ fn t010_no_layer_without_secrets() {
 }
 
 /// Texts that no output may contain: the secret in every likely spelling, the right MAC, the signature header.
-struct Hidden(Vec<String>);
+pub(crate) struct Hidden(Vec<String>);
 
 impl Hidden {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(vec![SECRET.to_owned(), const_hex::encode(SECRET), STANDARD.encode(SECRET)])
     }
 
     /// Also hides what was signed, and its MAC.
-    fn and_signed(mut self, message: &[u8]) -> Self {
+    pub(crate) fn and_signed(mut self, message: &[u8]) -> Self {
         let mac = hmac_sha256(SECRET, message);
         self.0.extend([const_hex::encode(mac), STANDARD.encode(mac), format!("{mac:?}")]);
         self
     }
 
-    fn and(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn and(mut self, text: impl Into<String>) -> Self {
         self.0.push(text.into());
         self
     }
 
     #[track_caller]
-    fn is_absent_from(&self, output: &str) {
+    pub(crate) fn is_absent_from(&self, output: &str) {
         let lower = output.to_lowercase();
         for hidden in &self.0 {
             assert!(!lower.contains(&hidden.to_lowercase()), "`{hidden}` is in: {output}");
@@ -159,16 +159,16 @@ impl Hidden {
 }
 
 /// What was printed, for a look at it afterwards. Clones share it.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl Printed {
-    fn debug(&self, value: impl fmt::Debug) {
+    pub(crate) fn debug(&self, value: impl fmt::Debug) {
         let mut printed = self.0.lock().unwrap();
         writeln!(printed, "{value:?}\n{value:#?}").unwrap();
     }
 
-    fn take(&self) -> String {
+    pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
     }
 }
