@@ -216,6 +216,7 @@ mod error;
 mod future;
 mod layer;
 mod observe;
+mod panic;
 mod pointer;
 mod process;
 pub mod provider;

@@ -93,7 +93,7 @@ pub enum Answer {
     UnsupportedBody,
     /// The same event is being handled now: 503.
     InFlight,
-    /// The store is down or slow, or there is no capacity: 503.
+    /// The store is down or slow, there is no capacity, or the verification panicked: 503.
     Unavailable,
     /// `respond_by` passed; the handler goes on: 503.
     RespondByPassed,
@@ -114,7 +114,7 @@ pub enum Answer {
 /// | body too large / too slow / broken off | `BodyTooLarge` / `BodyTimeout` / `BodyIncomplete` | 413 / 408 / 400 |
 /// | other method / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
 /// | being handled now | `InFlight` | 503 |
-/// | store down, no capacity | `Unavailable` | 503 |
+/// | store down, no capacity, a panic in a `Verify` | `Unavailable` | 503 |
 /// | `respond_by` passed | `RespondByPassed` | 503 |
 /// | handler error, panic, timeout | `HandlerFailed` | 503 |
 /// | permanent or unreadable, no dead-letter hook or it failed | `Permanent` | 500 |
@@ -275,6 +275,7 @@ impl From<RejectionReason> for Answer {
             R::InFlight => Self::InFlight,
             R::UnverifiedCapacity
             | R::SecretsUnavailable
+            | R::VerificationPanicked
             | R::AtCapacity
             | R::DispatchRefused
             | R::StoreUnavailable

@@ -62,9 +62,15 @@ impl Keyring {
         })
     }
 
-    /// Keys that are the secrets themselves.
-    pub(crate) fn of_secrets(secrets: Secrets) -> Result<Self, ConfigError> {
-        Self::of(secrets, |_, secret| Ok(Key::Secret(Arc::new(secret))))
+    /// Keys that are the secrets themselves; `check` says what it expected instead.
+    pub(crate) fn of_secrets(
+        secrets: Secrets,
+        check: impl Fn(&Secret) -> Result<(), &'static str>,
+    ) -> Result<Self, ConfigError> {
+        Self::of(secrets, |label, secret| match check(&secret) {
+            Ok(()) => Ok(Key::Secret(Arc::new(secret))),
+            Err(expected) => Err(ConfigError::UndecodableSecret { label: label.to_owned(), expected }),
+        })
     }
 
     fn of(

@@ -16,7 +16,7 @@ use super::resolved::Presented;
 use super::secret::Secrets;
 use super::template::{Head, PublicUrl};
 use super::timestamp::SignedTimestamp;
-use super::verify::Unverified;
+use super::verify::{self, Unverified};
 use crate::error::{ConfigError, Rejection, RejectionReason};
 
 /// Verifies signatures alone, without a layer: for a function that is handed headers and a body, or a tool that
@@ -221,13 +221,13 @@ impl<'v> Verification<'v> {
                     signed_at,
                 }
             }
-            Authenticator::Code { verify, url } => {
+            Authenticator::Code { verify: code, url } => {
                 let url = url.as_ref().map(PublicUrl::as_str);
                 let request = Unverified::new(self.head, body, now, url);
                 let mut refusal = RejectionReason::SignatureMismatch;
                 for index in &self.eligible {
                     let Key::Secret(secret) = self.keyring.key(*index) else { continue };
-                    match verify.verify(&request, secret) {
+                    match verify::verify(&**code, &request, secret) {
                         Ok(authentic) if !self.barred => {
                             let (signed_at, identity) = authentic.into_parts();
                             let secret_label = Arc::clone(self.keyring.label(*index));
@@ -237,7 +237,9 @@ impl<'v> Verification<'v> {
                             };
                         }
                         Ok(_) | Err(RejectionReason::SignatureMismatch) => {}
-                        Err(reason) => refusal = reason.of_verification(),
+                        // What a panic left undecided, a sender must be asked to repeat.
+                        Err(_) if refusal == RejectionReason::VerificationPanicked => {}
+                        Err(reason) => refusal = reason,
                     }
                 }
                 Verdict::refused(refusal)
