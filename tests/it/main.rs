@@ -21,3 +21,4 @@ mod signature_header;
 mod timestamps;
 mod ui;
 mod vectors;
+mod verify_trait;

@@ -173,7 +173,7 @@ async fn rfc_4231_through_a_provider() {
 }
 
 /// Where the larger collection is, which holds vectors that providers and specifications published.
-fn collection() -> PathBuf {
+pub(crate) fn collection() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/vectors.json");
     std::env::var_os("TOWER_WEBHOOK_VECTORS").map_or_else(beside, PathBuf::from)
 }
