@@ -52,11 +52,13 @@ unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS
 
 cargo build --locked --all-features --examples --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
-receiver= send=
+receiver= send= twilio= sendgrid=
 while read -r program; do
     case $(basename "$program" .exe) in
     receiver) receiver=$program ;;
     send) send=$program ;;
+    twilio) twilio=$program ;;
+    sendgrid) sendgrid=$program ;;
     *)
         if timeout 60 "$program" >"$work/program" 2>&1; then
             passed "$(basename "$program") runs to its end"
@@ -67,7 +69,7 @@ while read -r program; do
         ;;
     esac
 done <"$work/programs"
-[ -n "$receiver" ] && [ -n "$send" ] || give_up "the examples were not built"
+[ -n "$receiver" ] && [ -n "$send" ] && [ -n "$twilio" ] && [ -n "$sendgrid" ] || give_up "the examples were not built"
 
 ### Tools for what follows.
 
@@ -88,6 +90,17 @@ start() {
     pid=$!
     # The last thing it prints at start-up.
     wait_for 'webhooks/casapay -H'
+    base=$(sed -n 's/^listening on //p' "$work/out")
+}
+
+# start_code PROGRAM [VARIABLE=VALUE].. : a receiver that verifies by code, its address in $base.
+start_code() {
+    local program=$1
+    shift
+    : >"$work/out"
+    env ADDR=127.0.0.1:0 "$@" "$program" >"$work/out" 2>"$work/err" &
+    pid=$!
+    wait_for 'listening on '
     base=$(sed -n 's/^listening on //p' "$work/out")
 }
 
@@ -295,6 +308,80 @@ caspay 'after the first' 200 duplicate "$(payment evt_slow 7)"
 in_background evt_last
 stop 'SIGTERM while a delivery is being handled'
 ends evt_last 'that delivery'
+
+### Verification by code.
+
+# answers WHAT STATUS CURL-ARGUMENTS..
+answers() {
+    local what=$1 want=$2 got
+    shift 2
+    got=$(status "$@")
+    if [ "$got" = "$want" ]; then passed "$what: $got"; else failed "$what: $got instead of $want"; fi
+}
+
+# The example of Twilio's documentation, with the signature that stands there.
+start_code "$twilio" TWILIO_AUTH_TOKEN=an-auth-token-of-the-script PUBLIC_URL=https://mycompany.com/myapp.php
+documented=(-H 'x-twilio-signature: RSOYDt4T1cUTdK1PDd93/VVr8B8=' "$base/webhooks/twilio?foo=1&bar=2"
+    --data-raw 'CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212')
+answers "twilio: another account's documented request" 401 "${documented[@]}"
+if command -v openssl >/dev/null; then
+    sign_twilio() { # MESSAGE
+        printf %s "$1" | openssl dgst -sha1 -hmac an-auth-token-of-the-script -binary | openssl base64 -A
+    }
+    signature=$(sign_twilio 'https://mycompany.com/myapp.php?foo=1CallSidCA1CallStatuscompleted & done')
+    for body in 'CallSid=CA1&CallStatus=completed+%26+done' 'CallStatus=completed%20%26%20done&CallSid=CA1'; do
+        answers "twilio: $body" 200 "$base/webhooks/twilio?foo=1" --data-raw "$body" \
+            -H "x-twilio-signature: $signature"
+    done
+    if [ "$(count 'Some("CA1") is Some("completed & done")')" -eq 1 ]; then
+        passed "twilio: fields in another order are one event"
+    else
+        failed "twilio: the same fields were not handled once"
+    fi
+    answers 'twilio: another field' 401 "$base/webhooks/twilio?foo=1" --data-raw 'CallSid=CA2' \
+        -H "x-twilio-signature: $signature"
+    body='{"property": "value"}'
+    query="bodySHA256=$(printf %s "$body" | openssl dgst -sha256 -r | cut -d ' ' -f 1)"
+    json=(-H 'content-type: application/json'
+        -H "x-twilio-signature: $(sign_twilio "https://mycompany.com:443/myapp.php?$query")")
+    answers 'twilio: JSON, by its digest in the URL' 200 "$base/webhooks/twilio?$query" --data-raw "$body" "${json[@]}"
+    answers 'twilio: other JSON' 401 "$base/webhooks/twilio?$query" --data-raw '{"property": "other"}' "${json[@]}"
+fi
+stop 'twilio: SIGTERM'
+code=0
+env PUBLIC_URL=/twilio TWILIO_AUTH_TOKEN=an-auth-token-of-the-script timeout 10 "$twilio" >"$work/out" 2>&1 || code=$?
+if [ "$code" -eq 1 ]; then passed 'twilio: no URL that is none'; else failed "twilio: a URL that is none: $code"; fi
+
+if command -v openssl >/dev/null; then
+    openssl ecparam -name prime256v1 -genkey -noout -out "$work/key.pem"
+    public=$(openssl ec -in "$work/key.pem" -pubout -outform DER 2>/dev/null | openssl base64 -A)
+    start_code "$sendgrid" SENDGRID_PUBLIC_KEY="$public"
+    body='[{"event":"delivered","sg_event_id":"id-1"}]'
+    # sendgrid WHAT STATUS TIMESTAMP BODY CURL-ARGUMENTS.. : the body above, signed at a time, and the one sent.
+    sendgrid() {
+        local what=$1 want=$2 t=$3 sent=$4 signature
+        shift 4
+        signature=$(printf %s "$t$body" | openssl dgst -sha256 -sign "$work/key.pem" | openssl base64 -A)
+        answers "sendgrid: $what" "$want" "$base/webhooks/sendgrid" --data-raw "$sent" \
+            -H "x-twilio-email-event-webhook-signature: $signature" \
+            -H "x-twilio-email-event-webhook-timestamp: $t" "$@"
+    }
+    now=$(date +%s)
+    sendgrid 'valid' 200 "$now" "$body"
+    sendgrid 'signed anew' 200 "$((now + 1))" "$body"
+    if [ "$(count 'id-1')" -eq 1 ]; then
+        passed "sendgrid: a batch that is signed anew is one"
+    else
+        failed "sendgrid: a batch was not handled once"
+    fi
+    sendgrid 'another body' 401 "$now" '[]'
+    sendgrid 'two days old' 401 "$((now - 172800))" "$body"
+    sendgrid 'two timestamps' 401 "$now" "$body" -H "x-twilio-email-event-webhook-timestamp: $now"
+    stop 'sendgrid: SIGTERM'
+fi
+code=0
+env SENDGRID_PUBLIC_KEY=this-is-no-public-key timeout 10 "$sendgrid" >"$work/out" 2>&1 || code=$?
+if [ "$code" -eq 1 ]; then passed 'sendgrid: no key that is none'; else failed "sendgrid: a key that is none: $code"; fi
 
 if [ "$failures" -gt 0 ]; then
     printf '\n%s of the examples failed\n' "$failures"

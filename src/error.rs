@@ -204,6 +204,8 @@ pub enum RejectionReason {
     UnknownTenant,
     /// The secrets of the request's tenant could not be looked up.
     SecretsUnavailable,
+    /// A [`Verify`](crate::Verify) of your own panicked, and no other secret verified the request.
+    VerificationPanicked,
     /// No candidate is the MAC of the body under any secret: a forgery, a changed body, or a wrong secret.
     SignatureMismatch,
     /// The signature is right, but its timestamp is older than the tolerance.
@@ -272,6 +274,7 @@ impl RejectionReason {
             Self::UnsupportedAlgorithm => "unsupported_algorithm",
             Self::UnknownTenant => "unknown_tenant",
             Self::SecretsUnavailable => "secrets_unavailable",
+            Self::VerificationPanicked => "verification_panicked",
             Self::SignatureMismatch => "signature_mismatch",
             Self::TimestampTooOld => "timestamp_too_old",
             Self::TimestampInFuture => "timestamp_in_future",
@@ -314,6 +317,7 @@ impl RejectionReason {
                 | Self::UnsupportedAlgorithm
                 | Self::UnknownTenant
                 | Self::SecretsUnavailable
+                | Self::VerificationPanicked
                 | Self::SignatureMismatch
                 | Self::HandshakeMalformed
                 | Self::HandshakeRefused
@@ -355,6 +359,7 @@ impl RejectionReason {
                 "no secrets for this tenant: does the path or header name one that exists?"
             }
             Self::SecretsUnavailable => "the source of the tenants' secrets failed, or took too long",
+            Self::VerificationPanicked => "your `Verify` panicked: anybody could have sent what it fell over",
             Self::SignatureMismatch => {
                 "a wrong secret is the commonest cause; next a proxy or middleware that changes the body"
             }

@@ -224,6 +224,7 @@ mod future;
 mod handshake;
 mod layer;
 mod observe;
+mod panic;
 mod pointer;
 mod process;
 pub mod provider;

@@ -103,7 +103,7 @@ pub enum Answer {
     UnknownTopic,
     /// The same event is being handled now: 503.
     InFlight,
-    /// The store is down or slow, or there is no capacity: 503.
+    /// The store is down or slow, there is no capacity, or the verification panicked: 503.
     Unavailable,
     /// `respond_by` passed; the handler goes on: 503.
     RespondByPassed,
@@ -125,7 +125,7 @@ pub enum Answer {
 /// | neither POST nor handshake / encoded body | `MethodNotAllowed` / `UnsupportedBody` | 405 / 415 |
 /// | handshake malformed / refused / of an unknown topic | `HandshakeMalformed` / `HandshakeRefused` / `UnknownTopic` | 400 / 403 / 404 |
 /// | being handled now | `InFlight` | 503 |
-/// | store down, no capacity | `Unavailable` | 503 |
+/// | store down, no capacity, a panic in a `Verify` | `Unavailable` | 503 |
 /// | `respond_by` passed | `RespondByPassed` | 503 |
 /// | handler error, panic, timeout | `HandlerFailed` | 503 |
 /// | permanent or unreadable, no dead-letter hook or it failed | `Permanent` | 500 |
@@ -298,6 +298,7 @@ impl From<RejectionReason> for Answer {
             R::InFlight => Self::InFlight,
             R::UnverifiedCapacity
             | R::SecretsUnavailable
+            | R::VerificationPanicked
             | R::AtCapacity
             | R::DispatchRefused
             | R::StoreUnavailable

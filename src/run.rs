@@ -1,11 +1,11 @@
 //! Polls a future that is not ours: panics are caught, time is bounded, a stop is obeyed.
 
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::panic::caught;
 use crate::timer::Timer;
 
 /// How a foreign future ended.
@@ -45,19 +45,6 @@ pub(crate) async fn run<F: Future>(
     // A panic of its destructors is theirs and changes nothing about the outcome.
     let _ = caught(|| future.set(None));
     ran
-}
-
-/// `None` for a panic.
-pub(crate) fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
-    let payload = match catch_unwind(AssertUnwindSafe(act)) {
-        Ok(output) => return Some(output),
-        Err(payload) => payload,
-    };
-    // What was panicked with is a value whose drop may panic in its turn. What that panics with is leaked.
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
-    }
-    None
 }
 
 #[cfg(test)]

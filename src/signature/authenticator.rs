@@ -47,7 +47,7 @@ impl Authenticator {
     pub(crate) fn tolerance(&self) -> Option<Duration> {
         match self {
             Self::Data(scheme) => scheme.tolerance(),
-            Self::Code { .. } => None,
+            Self::Code { verify, .. } => verify.tolerance(),
         }
     }
 
@@ -97,7 +97,8 @@ impl Authenticator {
         match self {
             Self::Data(scheme) if scheme.lacks_url() => Err(ConfigError::NoPublicUrl),
             Self::Data(scheme) => Keyring::new(scheme.key(), secrets),
-            Self::Code { .. } => Keyring::of_secrets(secrets),
+            Self::Code { verify, url: None } if verify.needs_public_url() => Err(ConfigError::NoPublicUrl),
+            Self::Code { verify, .. } => Keyring::of_secrets(secrets, |secret| verify.check_secret(secret)),
         }
     }
 

@@ -66,12 +66,18 @@ impl Keyring {
 
     /// As [`decoy`](Self::decoy), for keys that are secrets.
     pub(crate) fn decoy_of_secrets() -> Result<Self, ConfigError> {
-        Ok(Self::of_secrets(nobodys_secret()?)?.into_decoy())
+        Ok(Self::of_secrets(nobodys_secret()?, |_| Ok(()))?.into_decoy())
     }
 
-    /// Keys that are the secrets themselves.
-    pub(crate) fn of_secrets(secrets: Secrets) -> Result<Self, ConfigError> {
-        Self::of(secrets, |_, secret| Ok(Key::Secret(Arc::new(secret))))
+    /// Keys that are the secrets themselves; `check` says what it expected instead.
+    pub(crate) fn of_secrets(
+        secrets: Secrets,
+        check: impl Fn(&Secret) -> Result<(), &'static str>,
+    ) -> Result<Self, ConfigError> {
+        Self::of(secrets, |label, secret| match check(&secret) {
+            Ok(()) => Ok(Key::Secret(Arc::new(secret))),
+            Err(expected) => Err(ConfigError::UndecodableSecret { label: label.to_owned(), expected }),
+        })
     }
 
     /// A key of this format that nobody knows, and by which nothing verifies.

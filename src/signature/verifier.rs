@@ -16,7 +16,7 @@ use super::resolved::Presented;
 use super::secret::Secrets;
 use super::template::{Head, PublicUrl};
 use super::timestamp::SignedTimestamp;
-use super::verify::Unverified;
+use super::verify::{self, Unverified};
 use crate::error::{ConfigError, Rejection, RejectionReason};
 
 /// Verifies signatures alone, without a layer: for a function that is handed headers and a body, or a tool that
@@ -227,13 +227,13 @@ impl<'v> Verification<'v> {
                 let secret_label = Arc::clone(self.keyring.label(index));
                 Verdict { proof: Ok(Proof { secret_label, signed_at, identity: None }), signed_at }
             }
-            Authenticator::Code { verify, url } => {
+            Authenticator::Code { verify: code, url } => {
                 let url = url.as_ref().map(PublicUrl::as_str);
                 let request = Unverified::new(self.head, body, now, url);
                 let mut refusal = RejectionReason::SignatureMismatch;
                 for (index, key) in self.keyring.keys(&self.eligible) {
                     let Key::Secret(secret) = key else { continue };
-                    match verify.verify(&request, secret) {
+                    match verify::verify(&**code, &request, secret) {
                         Ok(authentic) if !self.eligible.barred => {
                             let (signed_at, identity) = authentic.into_parts();
                             let secret_label = Arc::clone(self.keyring.label(index));
@@ -243,7 +243,9 @@ impl<'v> Verification<'v> {
                             };
                         }
                         Ok(_) | Err(RejectionReason::SignatureMismatch) => {}
-                        Err(reason) => refusal = reason.of_verification(),
+                        // What a panic left undecided, a sender must be asked to repeat.
+                        Err(_) if refusal == RejectionReason::VerificationPanicked => {}
+                        Err(reason) => refusal = reason,
                     }
                 }
                 Verdict::refused(refusal)

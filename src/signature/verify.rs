@@ -8,7 +8,10 @@ use http::{HeaderMap, HeaderName, Method, Uri};
 use super::secret::Secret;
 use super::template::Head;
 use super::timestamp::{SignedTimestamp, TimestampUnit};
+#[cfg(doc)]
+use crate::error::ConfigError;
 use crate::error::RejectionReason;
+use crate::panic::caught;
 
 /// Verifies requests of a provider whose scheme [`SignatureScheme`](crate::SignatureScheme) cannot describe: one that
 /// signs what it finds in the body, uses a certificate, or an algorithm of its own. Given to
@@ -23,7 +26,11 @@ use crate::error::RejectionReason;
 /// - refuse a header that is there twice: [`Unverified::header`] does;
 /// - check a timestamp after the signature, with [`Unverified::check_timestamp`];
 /// - sign the bytes as they came, never a re-serialised form of them;
-/// - never panic: what it reads was written by strangers.
+/// - never panic: what it reads was written by strangers. A panic is caught, and answered 503 so that a genuine
+///   sender tries again ([`RejectionReason::VerificationPanicked`]).
+///
+/// `examples/twilio` signs a URL and sorted form fields, `examples/sendgrid` uses ECDSA: both are complete receivers,
+/// tested with vectors that the providers publish.
 ///
 /// ```
 /// use http::{HeaderName, header};
@@ -72,6 +79,42 @@ pub trait Verify: fmt::Debug + Send + Sync + 'static {
     /// What is signed, in words: for descriptions of the provider.
     fn describe(&self) -> String {
         "verified by code".to_owned()
+    }
+
+    /// Checks a secret when it is configured, so that one which can verify nothing does not wait for the first
+    /// request. The default takes every secret.
+    ///
+    /// # Errors
+    ///
+    /// What was expected instead, for [`ConfigError::UndecodableSecret`]: `a P-256 public key`.
+    fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        let _ = secret;
+        Ok(())
+    }
+
+    /// Whether [`Unverified::public_url`] is needed: without one nothing can then be configured
+    /// ([`ConfigError::NoPublicUrl`]). Default: `false`.
+    fn needs_public_url(&self) -> bool {
+        false
+    }
+
+    /// How far a signed timestamp may be off, where [`verify`](Self::verify) checks one: done marks then outlive it
+    /// twice over. It is the code's to change, and not [`Provider::with_tolerance`](crate::Provider::with_tolerance)'s.
+    /// Default: `None`, no timestamp is signed.
+    fn tolerance(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A panic is a reason of its own, whatever the code was about to say.
+pub(super) fn verify(
+    code: &dyn Verify,
+    request: &Unverified<'_>,
+    secret: &Secret,
+) -> Result<Authentic, RejectionReason> {
+    match caught(|| code.verify(request, secret)) {
+        Some(verdict) => verdict.map_err(RejectionReason::of_verification),
+        None => Err(RejectionReason::VerificationPanicked),
     }
 }
 

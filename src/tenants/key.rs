@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 use crate::error::{ConfigError, RejectionReason};
-use crate::run::caught;
+use crate::panic::caught;
 
 /// Longer names are nobody's: host names are shorter, and so is every sensible identifier.
 const MAX_NAME_BYTES: usize = 128;

@@ -29,3 +29,4 @@ mod tenants;
 mod timestamps;
 mod ui;
 mod vectors;
+mod verify_trait;

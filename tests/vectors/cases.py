@@ -26,8 +26,7 @@ RARE = {
     "signature: last half", "signature: no hexadecimal digit", "signature: one character short",
     "signature: prefix 0x", "signature: prefix 0x instead of a byte", "signature: twice over",
     "signed: HMAC-SHA512 cut to size", "signed: hash of key and message", "signed: hash without a key",
-    "signed: key and message exchanged", "sixteen signatures, the last one right",
-    "sixteen wrong signatures", "timestamp header: name in upper case", "timestamp header: two in one",
+    "signed: key and message exchanged", "16 signatures, the last one right", "16 wrong signatures", "timestamp header: name in upper case", "timestamp header: two in one",
     "two halves", "two timestamps, the right one last", "version alone", "version twice",
     "version without its mark",
 }
@@ -303,10 +302,12 @@ class Cases:
         self.values("the right one twice", VERIFIED, wrap(right, right))
         self.values("one that does not decode first", VERIFIED, wrap("?", right))
         self.values("one that is short first", VERIFIED, wrap(right[:-8], right))
-        self.values("sixteen signatures, the last one right", VERIFIED, wrap(*[wrong] * 15, right))
-        self.values("sixteen wrong signatures", MISMATCH, wrap(*[wrong] * 16))
+        # Each of Ed25519's is a pass over the message of its own.
+        most = 4 if self.scheme.algorithm == "ed25519" else 16
+        self.values(f"{most} signatures, the last one right", VERIFIED, wrap(*[wrong] * (most - 1), right))
+        self.values(f"{most} wrong signatures", MISMATCH, wrap(*[wrong] * most))
         self.values("two halves", MISMATCH, wrap(right[:len(right) // 2], right[len(right) // 2:]))
-        self.values("seventeen signatures, the first one right", MALFORMED, wrap(right, *[wrong] * 16))
+        self.values(f"{most + 1} signatures, the first one right", MALFORMED, wrap(right, *[wrong] * most))
         self.values("an empty signature", MALFORMED, wrap(""))
         self.values("an empty signature more", MALFORMED, wrap(right, ""))
         self.values("an empty signature first", MALFORMED, wrap("", right))

@@ -37,7 +37,7 @@ const WITHOUT: [&str; 6] = ["cashfree", "polar", "scalr", "typeform", "webflow",
 const UNUSABLE: [&str; 2] = ["stripe/secret-with-trailing-newline", "discord-other-key"];
 
 /// Where it is.
-fn path() -> PathBuf {
+pub(crate) fn path() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/vectors.json");
     std::env::var_os("TOWER_WEBHOOK_VECTORS").map_or_else(beside, PathBuf::from)
 }
