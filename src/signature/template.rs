@@ -314,7 +314,7 @@ impl Template {
                 Slot::UrlPath => text.push_str("{path}"),
                 Slot::Body => text.push_str("{body}"),
                 Slot::BodyDigest(encoding) => {
-                    text.push_str("{");
+                    text.push('{');
                     text.push_str(encoding.name());
                     text.push_str(" SHA-256 of body}");
                 }
