@@ -54,6 +54,9 @@ enum Piece {
     Digest,
 }
 
+/// The text of the time, where a signature header has it, and the candidates.
+type Said<'h> = (Option<&'h [u8]>, Vec<&'h [u8]>);
+
 /// How somebody signs, in this test's own words.
 #[derive(Clone, Debug)]
 struct Described {
@@ -233,8 +236,8 @@ impl Described {
         }
     }
 
-    /// What a signature header says: the time's text, where it has one, and the candidates.
-    fn read<'h>(&self, header: &'h [u8]) -> Option<(Option<&'h [u8]>, Vec<&'h [u8]>)> {
+    /// What a signature header says.
+    fn read<'h>(&self, header: &'h [u8]) -> Option<Said<'h>> {
         if header.len() > 4_096 {
             return None;
         }
@@ -512,7 +515,7 @@ proptest! {
         let stranger = described.secret(b"a-key-that-nobody-signed-with");
         let other = provider.verifier(stranger).unwrap();
         prop_assert!(other.verify_request(&sent.request(), at(NOW)).is_err());
-        let mut altered = sent.clone();
+        let mut altered = sent;
         if altered.body.is_empty() {
             altered.body.push(b'{');
         } else {

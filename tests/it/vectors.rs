@@ -53,8 +53,9 @@ impl Case {
 
 /// What a receiver makes of a case: `verified`, or why not, in one word.
 async fn verdict(provider: Provider, case: &Case) -> String {
-    let provider = match &case.url {
-        Some(url) => provider.with_public_url(url).unwrap(),
+    let provider = match case.url.as_deref().map(|url| provider.clone().with_public_url(url)) {
+        Some(Ok(provider)) => provider,
+        Some(Err(_)) => return "unusable_url".to_owned(),
         None => provider,
     };
     // What is no key of this provider shows when the two meet.
