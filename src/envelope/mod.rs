@@ -281,6 +281,7 @@ impl Envelope {
             opaque: self.opaque,
             layout,
             kind: Kind { whole_body: self.payload.is_none(), numeric_ids: self.numeric_ids },
+            #[cfg(feature = "testing")]
             payload_path: self.payload,
             created_path: self.created,
             has_livemode: self.livemode.is_some(),
@@ -321,6 +322,7 @@ pub(crate) struct ResolvedEnvelope {
     opaque: bool,
     layout: Layout,
     kind: Kind,
+    #[cfg(feature = "testing")]
     payload_path: Option<String>,
     created_path: Option<String>,
     has_livemode: bool,

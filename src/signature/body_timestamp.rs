@@ -11,16 +11,22 @@ use crate::pointer;
 /// Where in the body.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTimestamp {
+    #[cfg(feature = "testing")]
     pointer: Box<str>,
     path: Vec<String>,
 }
 
 impl BodyTimestamp {
     pub(crate) fn new(path: &str) -> Result<Self, ConfigError> {
-        Ok(Self { pointer: path.into(), path: pointer::parse(path)? })
+        Ok(Self {
+            #[cfg(feature = "testing")]
+            pointer: path.into(),
+            path: pointer::parse(path)?,
+        })
     }
 
     /// The pointer as it was given.
+    #[cfg(feature = "testing")]
     pub(crate) fn pointer(&self) -> &str {
         &self.pointer
     }

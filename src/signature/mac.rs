@@ -104,7 +104,7 @@ impl OtherMac {
             Self::Sha1(mac) => is_among::<20>(mac.finalize().into_bytes().as_ref(), candidates),
             Self::Sha384(mac) => is_among::<48>(mac.finalize().into_bytes().as_ref(), candidates),
             Self::Sha512(mac) => is_among::<64>(mac.finalize().into_bytes().as_ref(), candidates),
-            Self::Token(digest) => is_among(&*digest, candidates),
+            Self::Token(digest) => is_among::<32>(&digest, candidates),
         }
     }
 

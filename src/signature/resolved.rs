@@ -202,6 +202,7 @@ impl ResolvedScheme {
         self.url = Some(url);
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn url(&self) -> Option<&PublicUrl> {
         self.url.as_ref()
     }

@@ -47,7 +47,7 @@ async fn t008_keys_at_hand_outlive_an_outage_for_the_grace() {
 
 #[tokio::test]
 async fn t008_without_grace_expired_keys_are_worth_nothing() {
-    let platform = Platform::with(|tenants| tenants.with_grace(0 * SECOND));
+    let platform = Platform::with(|tenants| tenants.with_grace(std::time::Duration::ZERO));
     platform.handles("acme", "evt_1").await;
     platform.vault.set_mood(Mood::Fails);
     platform.receiver.clock.advance(5 * MINUTE);
