@@ -170,8 +170,9 @@ impl WebhookLayer {
     /// let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
     /// let send = async |tenant: &str| {
     ///     let secret = Secret::new("the-secret-of-acme")?;
-    ///     let request = SignedRequest::new(&caspay::provider(), &secret, body);
-    ///     let request = request.with_uri(format!("/webhooks/caspay/{tenant}")).build();
+    ///     let request = SignedRequest::new(&caspay::provider(), &secret, body)
+    ///         .with_uri(format!("/webhooks/caspay/{tenant}"))
+    ///         .build();
     ///     Ok::<_, Box<dyn std::error::Error>>(app.clone().oneshot(request).await?.status())
     /// };
     /// assert_eq!(send("acme").await?, 200);

@@ -75,15 +75,20 @@ enum Piece<'a> {
     TimestampKey,
     SignatureKey,
     Timestamp {
-        early: bool,
-        by: u16,
+        time: Time,
+    },
+    TimestampItem {
+        time: Time,
     },
     /// The MAC under one of the keys, of what was signed at a time or without one.
     Signature {
         second_key: bool,
         upper_case: bool,
-        early: bool,
-        by: u16,
+        time: Time,
+    },
+    SignatureItem {
+        second_key: bool,
+        time: Time,
     },
     /// The same with one bit flipped.
     Wrong {
@@ -95,8 +100,26 @@ enum Piece<'a> {
     },
 }
 
-fn time(early: bool, by: u16) -> u64 {
-    if early { NOW - u64::from(by) } else { NOW + u64::from(by) }
+/// Few, so that a timestamp and a signature are of one time now and then.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Time {
+    Now,
+    Oldest,
+    TooOld,
+    Latest,
+    InFuture,
+}
+
+impl Time {
+    fn seconds(self) -> u64 {
+        match self {
+            Self::Now => NOW,
+            Self::Oldest => NOW - TOLERANCE,
+            Self::TooOld => NOW - TOLERANCE - 1,
+            Self::Latest => NOW + TOLERANCE,
+            Self::InFuture => NOW + TOLERANCE + 1,
+        }
+    }
 }
 
 impl Input<'_> {
@@ -143,6 +166,16 @@ impl Input<'_> {
             self.mac(key, self.timed().then_some(text.as_bytes()))
         };
         let mut value = Vec::new();
+        // What begins an item: a separator where one stands before it, and its key where items have one.
+        let item = |value: &mut Vec<u8>, key: &[u8]| {
+            if !value.is_empty() && value != prefix.as_bytes() {
+                value.push(between);
+            }
+            if matches!(self.grammar, Grammar::Pairs { .. }) {
+                value.extend_from_slice(key);
+                value.push(within);
+            }
+        };
         for piece in pieces {
             match piece {
                 Piece::Bytes(bytes) => value.extend_from_slice(bytes),
@@ -151,12 +184,20 @@ impl Input<'_> {
                 Piece::WithinItem => value.push(within),
                 Piece::TimestampKey => value.push(b't'),
                 Piece::SignatureKey => value.extend_from_slice(b"v1"),
-                Piece::Timestamp { early, by } => {
-                    value.extend_from_slice(time(*early, *by).to_string().as_bytes())
+                Piece::Timestamp { time } => value.extend_from_slice(time.seconds().to_string().as_bytes()),
+                Piece::TimestampItem { time } => {
+                    item(&mut value, b"t");
+                    value.extend_from_slice(time.seconds().to_string().as_bytes());
                 }
-                Piece::Signature { second_key, upper_case, early, by } => {
-                    let text = self.written.encode(&signature(usize::from(*second_key), time(*early, *by)));
-                    value.extend_from_slice(if *upper_case { text.to_uppercase() } else { text }.as_bytes());
+                Piece::Signature { second_key, upper_case, time } => {
+                    let text = self.written.encode(&signature(usize::from(*second_key), time.seconds()));
+                    let text = if *upper_case { text.to_uppercase() } else { text };
+                    value.extend_from_slice(text.as_bytes());
+                }
+                Piece::SignatureItem { second_key, time } => {
+                    item(&mut value, b"v1");
+                    let mac = signature(usize::from(*second_key), time.seconds());
+                    value.extend_from_slice(self.written.encode(&mac).as_bytes());
                 }
                 Piece::Wrong { bit } => {
                     let mut mac = signature(0, NOW);

@@ -155,8 +155,17 @@ async fn sendgrids_published_vector_and_its_tolerance() {
         let counted = (receiver.calls.count(), receiver.stats().stale_but_authentic());
         assert_eq!(counted, if expected == "verified" { (1, 0) } else { (0, 1) });
     }
+    let other =
+        Receiver::with_secrets(sendgrid(TOLERANCE), Secret::new(published::OTHER_KEY).unwrap().into());
+    other.clock.set_unix(published::SIGNED_AT);
+    assert_eq!(verdict(&other, as_published()).await, "signature_mismatch");
     let receiver = Receiver::with_secrets(sendgrid(TOLERANCE), key().into());
     receiver.clock.set_unix(published::SIGNED_AT);
+    let seconds = published::SIGNED_AT.to_string();
+    assert_eq!(
+        verdict(&receiver, from_sendgrid(published::SIGNATURE, &seconds, "payload")).await,
+        "signature_mismatch"
+    );
     // Digits that move from the body to the timestamp, or back, are signed all the same.
     let moved = from_sendgrid(published::SIGNATURE, "160011250", format!("2{}", published::BODY));
     assert_eq!(verdict(&receiver, moved).await, "timestamp_too_old");
@@ -277,6 +286,8 @@ async fn a_body_that_nothing_signs_is_refused() {
     assert_eq!(verdict(&format!("{URL}?bodySHA256="), "application/json", "{}").await, "signature_mismatch");
     let twice = format!("{URL}?bodySHA256={digest}&bodySHA256={digest}");
     assert_eq!(verdict(&twice, "application/json", "").await, "signature_mismatch");
+    let once = format!("{URL}?bodySHA256={digest}");
+    assert_eq!(verdict(&once, "application/json", "{}").await, "signature_mismatch", "of another body");
     // Nothing but an empty body needs no signature of its own.
     assert_eq!(verdict(URL, "application/json", "").await, "verified");
     let url = format!("{URL}?bodySHA256={}", digest.to_uppercase());
@@ -394,6 +405,7 @@ impl Verify for Panics {
     fn verify(&self, request: &Unverified<'_>, secret: &Secret) -> Result<Authentic, RejectionReason> {
         match (secret.expose(), request.header(&twilio::SIGNATURE)?) {
             ("panics", _) => panic!("what a stranger sent is not what was expected"),
+            (_, b"malformed") => Err(RejectionReason::MalformedHeader),
             (_, b"no") => Err(RejectionReason::SignatureMismatch),
             _ => Ok(Authentic::new()),
         }
@@ -423,6 +435,8 @@ async fn f27_a_verification_that_panics() {
     for labels in [["panics", "another"], ["another", "panics"]] {
         let receiver = panics(&labels);
         receiver.handles(send("yes")).await;
-        receiver.turns_away(send("no"), status, RejectionReason::VerificationPanicked).await;
+        for value in ["no", "malformed"] {
+            receiver.turns_away(send(value), status, RejectionReason::VerificationPanicked).await;
+        }
     }
 }
