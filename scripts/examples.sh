@@ -46,7 +46,10 @@ if ! command -v timeout >/dev/null; then timeout() { shift && "$@"; }; fi
 
 # What the caller's shell has set is not what is tested here.
 unset ADDR SLOW_MS CASPAY_WEBHOOK_SECRET CASPAY_WEBHOOK_SECRET_PREVIOUS
-unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS
+unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS PROVIDERS
+for variable in $(compgen -e); do
+    case $variable in *_WEBHOOK_SECRET | *_SIGNING_SEED | *_PUBLIC_URL | *_VERIFY_TOKEN) unset "$variable" ;; esac
+done
 
 ### Build all; run those that check themselves.
 
@@ -83,13 +86,15 @@ wait_for() {
     give_up "the receiver did not print: $1"
 }
 
-# start [VARIABLE=VALUE].. : a receiver on a free port, its address in $base.
-start() {
+# start_with NAME [VARIABLE=VALUE].. : a receiver on a free port, its address in $base. NAME is the last of its providers.
+start_with() {
+    local last=$1
+    shift
     : >"$work/out"
     env ADDR=127.0.0.1:0 "$@" "$receiver" >"$work/out" 2>"$work/err" &
     pid=$!
     # The last thing it prints at start-up.
-    wait_for 'webhooks/casapay -H'
+    wait_for "webhooks/$last -H"
     base=$(sed -n 's/^listening on //p' "$work/out")
 }
 
@@ -103,6 +108,8 @@ start_code() {
     wait_for 'listening on '
     base=$(sed -n 's/^listening on //p' "$work/out")
 }
+
+start() { start_with casapay "$@"; }
 
 # stop: SIGTERM, and a clean exit.
 stop() {
@@ -264,6 +271,30 @@ sends 'timestamp tampered with' 0 "$base/webhooks/casapay" --provider casapay --
 sends 'caspay signs no timestamp' 2 "$base/webhooks/caspay" --provider caspay --tamper timestamp
 sends 'the wrong provider is an error' 1 "$base/webhooks/caspay" --provider casapay
 stop 'SIGTERM while idle'
+
+### Every preset, by name.
+
+"$send" http://127.0.0.1/ --provider none >"$work/program" 2>&1 || true
+names=$(sed -n 's/.*; there are //p' "$work/program" | tr -d ' ')
+if [ "$(tr , '\n' <<<"$names" | wc -l)" -lt 60 ]; then failed "the names of the presets: $names"; fi
+start_with "${names##*,}" PROVIDERS="$names"
+for name in ${names//,/ }; do
+    sends "$name" 0 "$base/webhooks/$name" --provider "$name"
+    sends "$name, forged" 0 "$base/webhooks/$name" --provider "$name" --tamper signature
+done
+if [ "$(count ': 200 handled (')" -eq "$(tr , '\n' <<<"$names" | wc -l)" ]; then
+    passed "every preset handed its event to the handler"
+else
+    failed "$(count ': 200 handled (') events were handled"
+fi
+stop 'SIGTERM, with every preset'
+code=0
+env ADDR=127.0.0.1:0 PROVIDERS=nobody timeout 10 "$receiver" >"$work/program" 2>&1 || code=$?
+if [ "$code" -eq 1 ] && grep -qF 'there is no preset `nobody`' "$work/program"; then
+    passed "an unknown preset is an error"
+else
+    failed "an unknown preset: exit status $code"
+fi
 
 ### Secrets of one's own, and a handler that takes its time.
 
