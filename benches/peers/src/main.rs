@@ -3,9 +3,9 @@
 //!     cd benches/peers && cargo run --release
 //!
 //! The baseline of each table is the raw HMAC-SHA256 of the same bytes, its keyed state cloned. Every subject reads the
-//! clock where the scheme signs a timestamp (ours always: its call is given the time), and is seen to accept what was signed and to refuse a body with one bit
-//! flipped before it is measured. What is compared is the call that a user makes for each request, with all that can be
-//! done once done before:
+//! clock where the scheme signs a timestamp (ours always: its call is given the time), and is seen to accept what was
+//! signed and to refuse a body with one bit flipped before it is measured. What is compared is the call that a user
+//! makes for each request, with all that can be done once done before:
 //!
 //! - `async-stripe-webhook` verifies and parses in one call. The body here is no event, so that it fails in the first
 //!   byte of its parser, after the signature and the timestamp: that is what counts as accepted.
@@ -15,8 +15,7 @@
 //! - `webhook-verify` takes the secret as text with each call and has no verifier to prepare.
 //!
 //! This is a crate of its own, outside of the main build, so that its dependencies slow down nothing there. Times
-//! depend on the machine; compare ratios within a table. Without SHA instructions every implementation is slower, and
-//! the portable ones are no longer behind.
+//! depend on the machine; compare ratios within a table.
 
 #[path = "../../common/mod.rs"]
 mod common;
