@@ -64,6 +64,15 @@ impl Encoding {
         }
     }
 
+    /// Whether this encoding may write `byte`.
+    pub(crate) fn writes(self, byte: u8) -> bool {
+        match self {
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
+            Self::Base64Url => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'='),
+        }
+    }
+
     /// In words, for descriptions.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -154,22 +154,33 @@ impl HeaderGrammar {
         }
     }
 
-    /// What makes the grammar one that nothing can follow.
-    pub(super) fn problem(&self) -> Option<&'static str> {
-        let is_separator = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    /// What makes the grammar one that nothing can follow, with signatures written in `encoding`; `None` for tokens.
+    pub(super) fn problem(&self, encoding: Option<Encoding>) -> Option<&'static str> {
+        let between = |byte: u8| {
+            (byte.is_ascii_punctuation() || byte == b' ')
+                && !encoding.is_some_and(|encoding| encoding.writes(byte))
+        };
+        let within = |byte: u8| byte.is_ascii_punctuation() || byte == b' ';
+        let prefix = |prefix: &str| prefix.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         match &self.0 {
+            Shape::Whole { prefix: text, .. } | Shape::List(List { prefix: text, .. }) if !prefix(text) => {
+                Some("a prefix cannot stand in a header")
+            }
+            Shape::Whole { prefix, optional: true }
+                if encoding.is_none_or(|encoding| prefix.bytes().all(|byte| encoding.writes(byte))) =>
+            {
+                Some("an optional prefix could be the beginning of a signature")
+            }
             Shape::Whole { .. } => None,
             Shape::Pairs(pairs) => {
                 let Pairs { between_items, within_item, .. } = *pairs;
                 let legal = |key: &str| {
-                    let stops = |byte: u8| {
-                        byte == between_items || byte == within_item || matches!(byte, b' ' | b'\t')
-                    };
+                    let stops =
+                        |byte: u8| byte == between_items || byte == within_item || !byte.is_ascii_graphic();
                     !key.is_empty() && !key.bytes().any(stops)
                 };
-                if between_items == within_item || !is_separator(between_items) || !is_separator(within_item)
-                {
-                    Some("the separators of pairs are one, or cannot stand in a header")
+                if between_items == within_item || !between(between_items) || !within(within_item) {
+                    Some("the separators of pairs are one, or can stand in a signature, or not in a header")
                 } else if !legal(&pairs.signature) || !pairs.timestamp.as_deref().is_none_or(legal) {
                     Some("a key of a pair is empty or holds a separator")
                 } else if pairs.timestamp.as_ref() == Some(&pairs.signature) {
@@ -178,8 +189,8 @@ impl HeaderGrammar {
                     None
                 }
             }
-            Shape::List(list) => (!is_separator(list.between_items))
-                .then_some("the separator of a list cannot stand in a header"),
+            Shape::List(list) => (!between(list.between_items))
+                .then_some("the separator of a list can stand in a signature, or not in a header"),
         }
     }
 
@@ -552,21 +563,30 @@ mod tests {
             Pairs::new("v1").with_timestamp(" t"),
             Pairs::versions("v 1"),
         ] {
-            assert_eq!(HeaderGrammar::from(pairs.clone()).problem(), Some(keys), "{pairs:?}");
+            assert_eq!(
+                HeaderGrammar::from(pairs.clone()).problem(Some(Encoding::Hex)),
+                Some(keys),
+                "{pairs:?}"
+            );
         }
         let same = Pairs::new("v1").with_timestamp("v1");
-        assert_eq!(HeaderGrammar::from(same).problem(), Some("timestamp and signature have the same key"));
-        let separators = "the separators of pairs are one, or cannot stand in a header";
-        for (between, within) in [(b',', b','), (b'\n', b'='), (b',', 0), (0xff, b'=')] {
+        assert_eq!(
+            HeaderGrammar::from(same).problem(Some(Encoding::Hex)),
+            Some("timestamp and signature have the same key")
+        );
+        let separators = "the separators of pairs are one, or can stand in a signature, or not in a header";
+        for (between, within) in
+            [(b',', b','), (b'\n', b'='), (b',', 0), (0xff, b'='), (b'a', b'='), (b',', b'Z')]
+        {
             let pairs = Pairs::new("v1").with_separators(between, within);
-            assert_eq!(HeaderGrammar::from(pairs).problem(), Some(separators));
+            assert_eq!(HeaderGrammar::from(pairs).problem(Some(Encoding::Hex)), Some(separators));
         }
         let list = List::new().with_separator(b'\r');
-        assert!(HeaderGrammar::from(list).problem().is_some());
+        assert!(HeaderGrammar::from(list).problem(Some(Encoding::Hex)).is_some());
         for fine in
             [Pairs::new("v1").into(), Pairs::versions("v1").into(), HeaderGrammar::from(List::default())]
         {
-            assert_eq!(fine.problem(), None);
+            assert_eq!(fine.problem(Some(Encoding::Hex)), None);
         }
     }
 }

@@ -86,7 +86,9 @@ impl Presented {
 impl SignatureScheme {
     pub(crate) fn resolve(self) -> Result<ResolvedScheme, ConfigError> {
         let invalid = |problem| Err(ConfigError::InvalidScheme { problem });
-        if let Some(problem) = self.grammar.problem() {
+        let is_token = self.algorithm == Algorithm::Token;
+        let encoding = Some(self.encoding).filter(|_| !is_token);
+        if let Some(problem) = self.grammar.problem(encoding) {
             return invalid(problem);
         }
         let timestamp = match self.timestamp {
@@ -102,7 +104,6 @@ impl SignatureScheme {
             if before_body { vec![Part::Timestamp, Part::literal("."), Part::Body] } else { vec![Part::Body] }
         });
         let template = Template::resolve(parts)?;
-        let is_token = self.algorithm == Algorithm::Token;
         if let Some(problem) = template.problem(self.body_not_signed).filter(|_| !is_token) {
             return invalid(problem);
         }
