@@ -167,7 +167,9 @@ impl HeaderGrammar {
                 Some("a prefix cannot stand in a header")
             }
             Shape::Whole { prefix, optional: true }
-                if encoding.is_none_or(|encoding| prefix.bytes().all(|byte| encoding.writes(byte))) =>
+                if encoding.is_none_or(|encoding| {
+                    prefix.bytes().all(|byte| encoding.writes(byte) && byte != b'=')
+                }) =>
             {
                 Some("an optional prefix could be the beginning of a signature")
             }

@@ -73,7 +73,7 @@ struct Described {
 fn shapes() -> impl Strategy<Value = Shape> {
     prop_oneof![
         (select(vec!["", "sha256=", "v0="]), any::<bool>())
-            .prop_map(|(prefix, optional)| Shape::Whole { prefix, optional }),
+            .prop_map(|(prefix, optional)| Shape::Whole { prefix, optional: optional && !prefix.is_empty() }),
         // No separator is a character of any encoding, but for the blank after a version's comma.
         (select(vec!["v1", "h1", "s-1"]), select(vec![(',', '='), (';', ':'), (' ', ','), ('|', '=')]))
             .prop_map(|(key, separators)| Shape::Pairs { key, separators }),

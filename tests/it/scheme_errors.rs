@@ -112,8 +112,9 @@ fn token_that_signs_something() {
 #[test]
 fn grammar_that_nothing_follows() {
     let pairs = |pairs: Pairs| scheme().with_grammar(pairs);
-    let separators = "the separators of pairs are one, or cannot stand in a header";
-    for (between, within) in [(b',', b','), (b'\n', b'='), (b',', b'\0'), (b',', 0x80), (b'\t', b'=')] {
+    let separators = "the separators of pairs are one, or can stand in a signature, or not in a header";
+    let illegal = [(b',', b','), (b'\n', b'='), (b',', b'\0'), (b',', 0x80), (b'\t', b'='), (b'a', b'=')];
+    for (between, within) in illegal {
         refuses_as_invalid(pairs(Pairs::new("v1").with_separators(between, within)), separators);
     }
     let key = "a key of a pair is empty or holds a separator";
@@ -124,8 +125,12 @@ fn grammar_that_nothing_follows() {
     refuses_as_invalid(scheme().with_pairs("v1", "v1"), "timestamp and signature have the same key");
     refuses_as_invalid(
         scheme().with_grammar(List::new().with_separator(b'\r')),
-        "the separator of a list cannot stand in a header",
+        "the separator of a list can stand in a signature, or not in a header",
     );
+    refuses_as_invalid(scheme().with_prefix("v1\n"), "a prefix cannot stand in a header");
+    let beginning = "an optional prefix could be the beginning of a signature";
+    refuses_as_invalid(scheme().with_optional_prefix("ab"), beginning);
+    takes(scheme().with_optional_prefix("ab="));
     takes(pairs(Pairs::new("v1").with_timestamp("t").with_separators(b';', b':')));
     takes(scheme().with_grammar(List::new().with_separator(b' ')));
 }
