@@ -146,10 +146,21 @@ impl SignatureScheme {
             let value = HeaderValue::try_from(value).map_err(|_| ConfigError::InvalidScheme { problem })?;
             Ok((name(header)?, value))
         });
+        let header = self.header.resolve()?;
+        let further_headers = self.further_headers.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        let signatures: Vec<_> = header.iter().chain(&further_headers).collect();
+        let repeated = (1..signatures.len()).any(|index| signatures[..index].contains(&signatures[index]));
+        let is_signature = |names: &Names| names.iter().any(|name| signatures.contains(&name));
+        if repeated
+            || template.headers().any(is_signature)
+            || matches!(&timestamp, Some(Source::Header(names)) if is_signature(names))
+        {
+            return invalid("a header carries a signature, and another signature or what is signed");
+        }
         Ok(ResolvedScheme {
             algorithm: self.algorithm,
-            header: self.header.resolve()?,
-            further_headers: self.further_headers.into_iter().map(name).collect::<Result<_, _>>()?,
+            header,
+            further_headers,
             grammar: self.grammar,
             decoding,
             max_candidates,
@@ -475,6 +486,17 @@ mod tests {
             problem(whole().dangerous_body_not_signed()),
             "the body is signed: take `dangerous_body_not_signed` out"
         );
+        for scheme in [
+            whole().with_timestamp_header("X-Signature"),
+            whole().with_signed([Part::header("x-signature"), Part::literal("."), Part::Body]),
+            whole().with_further_headers(["x-other", "x-signature"]),
+            SignatureScheme::hmac_sha256(["x-signature", "x-signature"]),
+        ] {
+            assert_eq!(
+                problem(scheme),
+                "a header carries a signature, and another signature or what is signed"
+            );
+        }
         let token = || SignatureScheme::dangerous_token("x-token");
         for scheme in [
             token().with_signed([Part::Body]),

@@ -247,6 +247,15 @@ impl Template {
         self.slots.iter().any(|slot| matches!(slot, Slot::Header(signed, _) if signed == names))
     }
 
+    /// Whether two parts of any length stand side by side, so that a byte could be moved from one to the other.
+    /// A timestamp is of no other length, since the sender's clock is what it is compared with.
+    fn is_ambiguous(&self) -> bool {
+        let is_open = |slot: &Slot| matches!(slot, Slot::Header(..) | Slot::Body);
+        let text = |slot: &Slot| !matches!(slot, Slot::Text(text) if text.is_empty());
+        let slots: Vec<_> = self.slots.iter().filter(|slot| text(slot)).collect();
+        slots.windows(2).any(|pair| is_open(pair[0]) && is_open(pair[1]))
+    }
+
     /// What makes the template one that nothing could be verified by.
     pub(crate) fn problem(&self, body_may_be_missing: bool) -> Option<&'static str> {
         let count = |wanted: fn(&Slot) -> bool| self.slots.iter().filter(|slot| wanted(slot)).count();
@@ -259,6 +268,8 @@ impl Template {
             Some("the body is signed: take `dangerous_body_not_signed` out")
         } else if bodies > 1 {
             Some("the body is signed more than once")
+        } else if self.is_ambiguous() {
+            Some("a signed header stands beside the body or another header, with nothing between them")
         } else {
             None
         }
@@ -278,7 +289,7 @@ impl Template {
         for slot in &self.slots {
             let Slot::Header(names, follows) = slot else { continue };
             let value = names.find(headers)?.ok_or(RejectionReason::MissingHeader)?;
-            let ambiguous = follows.as_deref().is_some_and(|follows| memmem::find(value, follows).is_some());
+            let ambiguous = follows.as_deref().is_some_and(|follows| holds(value, follows));
             if value.is_empty() || value.len() > MAX_HEADER_BYTES || ambiguous {
                 return Err(RejectionReason::MalformedHeader);
             }
@@ -332,6 +343,15 @@ impl Template {
         }
         text
     }
+}
+
+/// Whether `literal` begins within `value`, the end of it perhaps in the literal that comes after.
+fn holds(value: &[u8], literal: &[u8]) -> bool {
+    memmem::find(value, literal).is_some()
+        || (1..literal.len().min(value.len() + 1)).any(|length| {
+            let (begin, rest) = literal.split_at(length);
+            value.ends_with(begin) && literal.starts_with(rest)
+        })
 }
 
 /// Neighbours are joined before they are fed: each update costs as much as hashing a few dozen bytes.
@@ -513,6 +533,8 @@ mod tests {
         assert_eq!(check(&[]), Err(RejectionReason::MissingHeader));
         assert_eq!(check(&[("webhook-id", "a"), ("webhook-id", "a")]), Err(RejectionReason::DuplicateHeader));
         assert_eq!(check(&[("webhook-id", "a..b")]), Err(RejectionReason::MalformedHeader));
+        assert_eq!(check(&[("webhook-id", "a.")]), Err(RejectionReason::MalformedHeader), "`a.` and `..`");
+        assert_eq!(check(&[("webhook-id", ".a")]), Ok(()));
         assert_eq!(check(&[("webhook-id", "")]), Err(RejectionReason::MalformedHeader));
         assert_eq!(check(&[("webhook-id", " ")]), Err(RejectionReason::MalformedHeader));
         let long = HeaderMap::from_iter([(
@@ -533,6 +555,19 @@ mod tests {
         );
         assert_eq!(template([Part::BodyDigest(Encoding::Hex)]).problem(false), None);
         assert!(template([Part::Body]).problem(true).is_some());
+        let header = || Part::header("x-id");
+        for parts in [
+            vec![header(), Part::Body],
+            vec![Part::Body, header()],
+            vec![header(), header(), Part::literal("."), Part::Body],
+            vec![header(), Part::literal(""), Part::Body],
+        ] {
+            assert_eq!(
+                template(parts).problem(false),
+                Some("a signed header stands beside the body or another header, with nothing between them")
+            );
+        }
+        assert_eq!(template([header(), Part::Timestamp, Part::Body]).problem(false), None);
         let names = HeaderNames::from("a b").resolve();
         assert_eq!(names.unwrap_err(), ConfigError::InvalidHeaderName { name: "a b".to_owned() });
         assert!(HeaderNames::from([]).resolve().is_err());

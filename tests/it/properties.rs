@@ -109,6 +109,13 @@ fn described() -> impl Strategy<Value = Described> {
             if stamp != Stamp::None {
                 signed.insert(place.index(signed.len() + 1), Piece::Time);
             }
+            // Parts of any length do not stand side by side.
+            let open = |piece: &Piece| matches!(piece, Piece::Id | Piece::Body);
+            for index in (1..signed.len()).rev() {
+                if open(&signed[index - 1]) && open(&signed[index]) {
+                    signed.insert(index, Piece::Literal("."));
+                }
+            }
             Described { hash, encoding, key, shape, stamp, unit, tolerance, signed }
         })
 }

@@ -56,7 +56,7 @@ fn timestamp_that_is_not_signed() {
     refuses_as_invalid(scheme().with_pairs("t", "v1").with_signed([Part::Body]), unsigned);
     refuses_as_invalid(scheme().with_timestamp_header("x-acme-time").with_signed([Part::Body]), unsigned);
     // The very header is signed, but as a header: its text would not be read as a time.
-    let as_header = [Part::header("x-acme-time"), Part::Body];
+    let as_header = [Part::header("x-acme-time"), Part::literal("."), Part::Body];
     refuses_as_invalid(scheme().with_timestamp_header("x-acme-time").with_signed(as_header), unsigned);
     takes(scheme().with_timestamp_header("x-acme-time").with_signed([Part::Timestamp, Part::Body]));
 
