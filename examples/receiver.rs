@@ -26,6 +26,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::env::{self, VarError};
 use std::error::Error;
 use std::fmt::Display;
@@ -90,7 +91,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let mut app = Router::new().route("/health", get(async || "ok\n"));
     let (mut shutdowns, mut commands) = (Vec::new(), Vec::new());
+    let mut mounted = BTreeSet::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if !mounted.insert(name) {
+            continue;
+        }
         let path = format!("/webhooks/{name}");
         let platform = Platform::new(name, &format!("http://{address}{path}"))?;
         let (secrets, is_public) = secrets(&platform, address)?;

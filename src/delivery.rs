@@ -106,6 +106,7 @@ impl Delivery {
     pub(crate) fn unreadable(circumstances: Circumstances, body: Bytes) -> Self {
         let event = Scanned {
             id: format!("{DIGEST_PREFIX}{}", const_hex::encode(Sha256::digest(&body))).into(),
+            identified: true,
             event_type: ByteString::new(),
             type_is_signed: false,
             payload: ByteString::new(),
@@ -133,8 +134,9 @@ impl Delivery {
     }
 
     /// Whether the signature covers the type. Where it does not (GitHub and Shopify have it in a header that they do
-    /// not sign), whoever captured a request can send it as another type: do not let the type alone decide what a
-    /// body means.
+    /// not sign), whoever captured a request can send it as another type, **and it then runs again**: the type is part
+    /// of what tells events apart, since such senders do send one body as two types. Do not let the type alone decide
+    /// what a body means.
     #[must_use]
     pub fn event_type_is_signed(&self) -> bool {
         self.inner.event.type_is_signed
@@ -226,6 +228,11 @@ impl Delivery {
         &self.inner.headers
     }
 
+    /// Whether its id tells it from others.
+    pub(crate) fn is_identified(&self) -> bool {
+        self.inner.event.identified
+    }
+
     /// Whether its envelope could be read.
     pub(crate) fn is_readable(&self) -> bool {
         !self.event_type().is_empty()
@@ -284,6 +291,8 @@ struct Stored<'a> {
     livemode: Option<bool>,
     api_version: Option<String>,
     #[serde(default = "yes")]
+    identified: bool,
+    #[serde(default = "yes")]
     type_is_signed: bool,
     /// Where in the body the payload begins and ends, in bytes.
     payload: (usize, usize),
@@ -323,6 +332,7 @@ impl Serialize for Delivery {
             created: event.created,
             livemode: event.livemode,
             api_version: self.api_version().map(str::to_owned),
+            identified: event.identified,
             type_is_signed: event.type_is_signed,
             payload,
             payload_is_json: event.payload_is_json,
@@ -377,6 +387,7 @@ impl<'de> Deserialize<'de> for Delivery {
         }
         let event = Scanned {
             id: stored.id.into(),
+            identified: stored.identified,
             event_type: stored.event_type.into(),
             type_is_signed: stored.type_is_signed,
             payload,

@@ -12,6 +12,7 @@ use tower_layer::Layer;
 use crate::clock::{Clock, SystemClock};
 use crate::dedup::{DedupStore, LruStore};
 use crate::dispatch::{Dispatch, NoDispatch};
+use crate::envelope::Identity;
 use crate::error::{BoxError, ConfigError};
 use crate::observe::{Observer, Stats};
 use crate::process::{Core, DeadLetter, DeadLetterHook, OnStoreFailure, Processor, Shutdown, Tasks};
@@ -634,6 +635,20 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
         if provider.handshakes().lacks_check() {
             warnings.push(ConfigWarning::HandshakeWithoutCheck);
         }
+        if !provider.authenticator().covers_body() {
+            warnings.push(ConfigWarning::BodyNotSigned);
+        }
+        if !provider.signs_event_type() && provider.authenticator().covers_body() {
+            warnings.push(ConfigWarning::UnsignedEventType);
+        }
+        match provider.envelope().identity() {
+            _ if provider.envelope().trusts_unsigned_id() => {}
+            Identity::Nowhere => warnings.push(ConfigWarning::Unidentified),
+            Identity::Digest if provider.signs_timestamp() && signs_anew(provider) => {
+                warnings.push(ConfigWarning::RetriesRunAgain);
+            }
+            _ => {}
+        }
         warnings
     }
 
@@ -672,6 +687,11 @@ fn needs(configured: bool, member: &'static str) -> Result<(), ConfigError> {
     }
     let problem = "the provider's envelope does not say where this is";
     Err(ConfigError::InvalidPath { path: member.to_owned(), problem })
+}
+
+/// Whether a retry brings another timestamp than the first attempt did.
+fn signs_anew(provider: &Provider) -> bool {
+    matches!(provider.retries(), Retries::Documented { resigned: true, .. })
 }
 
 /// Whether the provider documents a type, or a member of a family.
@@ -719,6 +739,15 @@ pub enum ConfigWarning {
     /// The provider's handshake brings a verify token or a topic, and none is configured: each is refused, and
     /// nothing will be delivered that has not been subscribed to before.
     HandshakeWithoutCheck,
+    /// The body is not signed: whoever sees one request can send any other body.
+    BodyNotSigned,
+    /// The type is not signed, and the id is not everything that tells events apart: a captured request that is sent
+    /// as another type runs again.
+    UnsignedEventType,
+    /// Nothing tells the provider's events apart: every delivery runs, a retry and a replay too.
+    Unidentified,
+    /// Events are told apart by a digest with the timestamp in it, and the provider signs retries anew: each runs again.
+    RetriesRunAgain,
 }
 
 impl fmt::Display for ConfigWarning {
@@ -745,6 +774,19 @@ impl fmt::Display for ConfigWarning {
             Self::HandshakeWithoutCheck => f.write_str(
                 "the provider subscribes by a verify token or a topic, and none is configured: every handshake will be \
                  refused",
+            ),
+            Self::BodyNotSigned => f.write_str(
+                "the provider does not sign the body: whoever sees one request can send any other, so ask the provider \
+                 before anything moves",
+            ),
+            Self::UnsignedEventType => f.write_str(
+                "the provider does not sign an event's type: a captured request that is sent as another type runs again",
+            ),
+            Self::Unidentified => f.write_str(
+                "nothing that the provider signs tells its events apart: every delivery runs, a retry and a replay too",
+            ),
+            Self::RetriesRunAgain => f.write_str(
+                "the provider's events have no id, and its retries bring a new timestamp: each retry runs again",
             ),
             Self::ReplayWindow { retention, forgets } => {
                 write!(

@@ -26,12 +26,11 @@ impl ResolvedEnvelope {
         match self.identity() {
             Identity::Path(path) => put(&mut body, path, self.id_value(event.id)),
             Identity::Header(names) => headers.push((names.first().clone(), event.id.to_owned())),
-            Identity::Digest { unsigned, .. } => {
-                headers.extend(unsigned.as_ref().map(|names| (names.first().clone(), event.id.to_owned())));
-                // Without an id in it, two events could be the same bytes.
+            // Without an id in it, two events could be the same bytes.
+            Identity::Digest | Identity::Body | Identity::Nowhere => {
+                headers.extend(self.unsigned_id().map(|names| (names.first().clone(), event.id.to_owned())));
                 put(&mut body, "/sample_id", event.id.into());
             }
-            Identity::Body | Identity::Nowhere => put(&mut body, "/sample_id", event.id.into()),
         }
         match self.type_source() {
             TypeSource::Path(path) => put(&mut body, path, event.event_type.into()),

@@ -63,6 +63,7 @@ pub(crate) const DIGEST_PREFIX: &str = "sha256:";
 #[must_use]
 pub struct Envelope {
     id: Id,
+    unsigned_id: Option<HeaderNames>,
     opaque: bool,
     numeric_ids: bool,
     event_type: EventType,
@@ -76,7 +77,7 @@ pub struct Envelope {
 enum Id {
     Path(String),
     Header(HeaderNames),
-    Digest { unsigned: Option<HeaderNames> },
+    Digest,
     Body,
     Nowhere,
 }
@@ -92,6 +93,7 @@ impl Envelope {
     fn new(id: Id) -> Self {
         Self {
             id,
+            unsigned_id: None,
             opaque: false,
             numeric_ids: false,
             event_type: EventType::Path("/type".to_owned()),
@@ -118,7 +120,9 @@ impl Envelope {
     /// For senders without an id, or with one that is not signed.
     ///
     /// A retry is recognised if it is signed over the same bytes; where the sender signs each attempt anew with a new
-    /// timestamp, take [`identified_by_body`](Self::identified_by_body).
+    /// timestamp, take [`identified_by_body`](Self::identified_by_body). **Two events that are the same bytes count as
+    /// one**, and the second is lost: where bodies may repeat (a flag that is set, taken back and set again) and no
+    /// timestamp is signed, take [`unidentified`](Self::unidentified).
     ///
     /// ```
     /// use tower_webhook::{Envelope, Provider, SignatureScheme, testing};
@@ -135,7 +139,7 @@ impl Envelope {
     /// # }
     /// ```
     pub fn identified_by_digest() -> Self {
-        Self::new(Id::Digest { unsigned: None })
+        Self::new(Id::Digest)
     }
 
     /// As [`identified_by_digest`](Self::identified_by_digest), of the body alone: for a sender whose every event has
@@ -147,7 +151,7 @@ impl Envelope {
     }
 
     /// Nothing tells events apart: every delivery is an event of its own, a retry too, and a replayed request runs
-    /// again. For senders of mere hints ("something changed") whose bodies repeat, where a digest would take the
+    /// again. The store is not asked, for there is nothing to remember. For senders of mere hints ("something changed") whose bodies repeat, where a digest would take the
     /// second change for a retry of the first. Handlers must be idempotent.
     pub fn unidentified() -> Self {
         Self::new(Id::Nowhere)
@@ -155,9 +159,10 @@ impl Envelope {
 
     /// Names the header in which the sender has an id that it does not sign. It is information, in
     /// [`Delivery::headers`](crate::Delivery::headers), unless
-    /// [`Provider::identify_by_unsigned_header`](crate::Provider::identify_by_unsigned_header) says otherwise.
+    /// [`Provider::identify_by_unsigned_header`](crate::Provider::identify_by_unsigned_header) says otherwise. For an
+    /// envelope without a signed id: beside one it is refused when the provider is built.
     pub fn with_unsigned_id_header(mut self, names: impl Into<HeaderNames>) -> Self {
-        self.id = Id::Digest { unsigned: Some(names.into()) };
+        self.unsigned_id = Some(names.into());
         self
     }
 
@@ -234,12 +239,14 @@ impl Envelope {
                 }
                 Identity::Header(names)
             }
-            Id::Digest { unsigned } => {
-                Identity::Digest { unsigned: unsigned.map(HeaderNames::resolve).transpose()?, trusted: false }
-            }
+            Id::Digest => Identity::Digest,
             Id::Body => Identity::Body,
             Id::Nowhere => Identity::Nowhere,
         };
+        if self.unsigned_id.is_some() && matches!(id, Identity::Path(_) | Identity::Header(_)) {
+            let problem = "the envelope has a signed id, and an unsigned one beside it";
+            return Err(ConfigError::InvalidPath { path: "id".to_owned(), problem });
+        }
         let event_type = match self.event_type {
             EventType::Path(path) => {
                 layout.insert(&path, Slot::EventType)?;
@@ -276,6 +283,8 @@ impl Envelope {
         }
         Ok(ResolvedEnvelope {
             id,
+            unsigned_id: self.unsigned_id.map(HeaderNames::resolve).transpose()?,
+            trusts_unsigned_id: false,
             event_type,
             type_is_signed,
             opaque: self.opaque,
@@ -296,11 +305,8 @@ pub(crate) enum Identity {
     Path(String),
     /// A signed header.
     Header(Names),
-    /// The digest of what is signed, or, where that is trusted, an unsigned header.
-    Digest {
-        unsigned: Option<Names>,
-        trusted: bool,
-    },
+    /// The digest of what is signed.
+    Digest,
     /// The digest of the body.
     Body,
     Nowhere,
@@ -317,6 +323,9 @@ pub(crate) enum TypeSource {
 #[derive(Clone, Debug)]
 pub(crate) struct ResolvedEnvelope {
     id: Identity,
+    /// A header with an id that is not signed, and whether it is the identity all the same.
+    unsigned_id: Option<Names>,
+    trusts_unsigned_id: bool,
     event_type: TypeSource,
     type_is_signed: bool,
     opaque: bool,
@@ -345,13 +354,16 @@ impl ResolvedEnvelope {
         } else {
             scan::scan(&self.layout, &self.kind, body)?
         };
+        let trusted = match &self.unsigned_id {
+            Some(names) if self.trusts_unsigned_id => text_of(names, headers)?,
+            _ => None,
+        };
+        let identified = trusted.is_some() || !matches!(self.id, Identity::Nowhere);
         let id = match &self.id {
+            _ if trusted.is_some() => trusted,
             Identity::Path(_) => members.id,
             Identity::Header(names) => text_of(names, headers)?,
-            Identity::Digest { unsigned: Some(names), trusted: true } => {
-                Some(text_of(names, headers)?.unwrap_or_else(|| digest_id(signed())))
-            }
-            Identity::Digest { .. } => Some(digest_id(signed())),
+            Identity::Digest => Some(digest_id(signed())),
             Identity::Body => Some(digest_id(Sha256::digest(body).into())),
             Identity::Nowhere => Some(unique_id().into()),
         };
@@ -368,6 +380,7 @@ impl ResolvedEnvelope {
         };
         Ok(Scanned {
             id,
+            identified,
             event_type,
             type_is_signed: self.type_is_signed,
             payload,
@@ -380,12 +393,12 @@ impl ResolvedEnvelope {
 
     /// Takes the unsigned header for the identity.
     pub(crate) fn trust_unsigned_id(&mut self) -> Result<(), ConfigError> {
-        match &mut self.id {
-            Identity::Digest { unsigned: Some(_), trusted } => {
-                *trusted = true;
+        match &self.unsigned_id {
+            Some(_) => {
+                self.trusts_unsigned_id = true;
                 Ok(())
             }
-            _ => Err(ConfigError::InvalidPath {
+            None => Err(ConfigError::InvalidPath {
                 path: "id".to_owned(),
                 problem: "the provider's envelope has no id in an unsigned header",
             }),
@@ -394,6 +407,16 @@ impl ResolvedEnvelope {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.id
+    }
+
+    /// The header with an id that is not signed.
+    pub(crate) fn unsigned_id(&self) -> Option<&Names> {
+        self.unsigned_id.as_ref()
+    }
+
+    /// Whether that header is the identity all the same.
+    pub(crate) fn trusts_unsigned_id(&self) -> bool {
+        self.trusts_unsigned_id
     }
 
     pub(crate) fn type_source(&self) -> &TypeSource {

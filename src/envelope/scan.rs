@@ -14,6 +14,8 @@ use crate::pointer;
 #[derive(Clone, Debug)]
 pub(crate) struct Scanned {
     pub(crate) id: ByteString,
+    /// Whether the id tells this event from others; where nothing does, there is nothing to claim.
+    pub(crate) identified: bool,
     pub(crate) event_type: ByteString,
     pub(crate) type_is_signed: bool,
     pub(crate) payload: ByteString,
@@ -337,7 +339,8 @@ mod tests {
 
     /// What the header's envelopes are about: `x-id` and `x-kind` are signed, `x-other` is not.
     fn resolve(envelope: Envelope) -> Result<ResolvedEnvelope, ConfigError> {
-        let parts = [Part::header("x-id"), Part::header("x-kind"), Part::Body];
+        let dot = || Part::literal(".");
+        let parts = [Part::header("x-id"), dot(), Part::header("x-kind"), dot(), Part::Body];
         let scheme = SignatureScheme::hmac_sha256("x-signature").with_signed(parts).resolve()?;
         envelope.resolve(&Authenticator::Data(Box::new(scheme)))
     }

@@ -151,10 +151,15 @@ where
     St: DedupStore,
     F: Future<Output = Effect<T>>,
 {
-    let lease = match claim(core, delivery).await {
-        Ok(Claim::Acquired(lease)) => Some(lease),
-        Ok(Claim::Done) => return Settled::accepted(Accepted::Duplicate, Outcome::Duplicate),
-        Ok(Claim::InFlight { retry_after }) => return Settled::busy(RejectionReason::InFlight, retry_after),
+    // What nothing tells from others cannot be recognised again: a mark for it would only push others out.
+    let claim = if delivery.is_identified() { Some(claim(core, delivery).await) } else { None };
+    let lease = match claim.transpose() {
+        Ok(None) => None,
+        Ok(Some(Claim::Acquired(lease))) => Some(lease),
+        Ok(Some(Claim::Done)) => return Settled::accepted(Accepted::Duplicate, Outcome::Duplicate),
+        Ok(Some(Claim::InFlight { retry_after })) => {
+            return Settled::busy(RejectionReason::InFlight, retry_after);
+        }
         // A store that answers, if only that it is full or damaged, is not down: nothing runs without its word.
         Err(error) => match core.on_store_failure {
             OnStoreFailure::Process if !error.is_full() && !error.is_corrupt() => {

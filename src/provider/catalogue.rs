@@ -114,7 +114,6 @@ const CATALOGUE: &[Preset] = &[
     Preset::new("recurly", recurly::provider),
     Preset::new("revolut", revolut::provider),
     Preset::new("sanity", sanity::provider),
-    Preset::new("scalr", scalr::provider),
     Preset::new("shopify", shopify::provider),
     Preset::new("sinch", sinch::provider),
     Preset::new("sinch-numbers", sinch_numbers::provider),

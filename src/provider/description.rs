@@ -80,7 +80,7 @@ impl Provider {
         if matches!(self.authenticator, Authenticator::Data(_)) && scheme.timestamp.is_none() {
             missing.push("time".to_owned());
         }
-        if let Identity::Digest { unsigned: Some(names), .. } = self.envelope.identity() {
+        if let Some(names) = self.envelope.unsigned_id() {
             missing.push(format!("event id ({})", one_of(names)));
         }
         if let TypeSource::Header(names) = self.envelope.type_source()
@@ -92,16 +92,14 @@ impl Provider {
     }
 
     fn identity(&self) -> String {
+        if let Some(names) = self.envelope.unsigned_id().filter(|_| self.envelope.trusts_unsigned_id()) {
+            return format!("{}, a header that is not signed", one_of(names));
+        }
         match self.envelope.identity() {
             Identity::Path(path) => format!("{path} in the body"),
             Identity::Header(names) => format!("{}, a signed header", one_of(names)),
-            Identity::Digest { unsigned: Some(names), trusted: true } => {
-                format!("{}, a header that is not signed", one_of(names))
-            }
-            Identity::Digest { .. } if self.authenticator.covers_body() => {
-                "digest of what is signed".to_owned()
-            }
-            Identity::Digest { .. } | Identity::Body => "digest of the body".to_owned(),
+            Identity::Digest if self.authenticator.covers_body() => "digest of what is signed".to_owned(),
+            Identity::Digest | Identity::Body => "digest of the body".to_owned(),
             Identity::Nowhere => "none: every delivery is an event".to_owned(),
         }
     }
@@ -280,7 +278,7 @@ mod tests {
             ("caspay", "/id in the body", "/type in the body"),
             ("svix", "svix-id or webhook-id, a signed header", "/type in the body"),
             ("zoom", "digest of the body", "/event in the body"),
-            ("gitlab-token", "digest of the body", "/object_kind in the body"),
+            ("gitlab-token", "idempotency-key, a header that is not signed", "/object_kind in the body"),
             ("shopify", "digest of what is signed", "x-shopify-topic"),
             ("dropbox", "none: every delivery is an event", "always dropbox.events"),
         ] {

@@ -2,9 +2,9 @@
 //! them with 401: the default.
 //!
 //! - Signature: `X-Signature-Ed25519: <hex>` over `X-Signature-Timestamp` and the body; the secret is the application's
-//!   public key, in hexadecimal digits. No tolerance is documented: 300 s.
+//!   public key, in hexadecimal digits. No tolerance is documented: 600 s, for as long as it retries.
 //! - Answer deadline: 3 s. Retries: events for 10 min (third party), interactions never. Whether they are signed anew is
-//!   not said: if not, the later ones are refused, and the tolerance must be [wider](Provider::with_tolerance).
+//!   not said.
 //! - Event: webhook events have no id. Every event is of the type `discord.events`, told from others by the digest of
 //!   what is signed, so that a retry with a new timestamp runs again; handlers are given the whole body. An interaction
 //!   wants an answer in the body: it is for a service inside the layer.
@@ -26,7 +26,9 @@ pub fn provider() -> Provider {
             .signature(
                 SignatureScheme::ed25519("x-signature-ed25519")
                     .with_timestamp_header("x-signature-timestamp")
-                    .with_signed([Part::Timestamp, Part::Body]),
+                    .with_signed([Part::Timestamp, Part::Body])
+                    // As long as it retries: whether it signs anew is not said.
+                    .with_tolerance(10 * MINUTE),
             )
             .envelope(Envelope::identified_by_digest().with_constant_event_type("discord.events"))
             .answer_deadline(Duration::from_secs(3))

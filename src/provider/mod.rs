@@ -53,7 +53,6 @@ pub mod razorpay;
 pub mod recurly;
 pub mod revolut;
 pub mod sanity;
-pub mod scalr;
 pub mod shopify;
 pub mod sinch;
 pub mod sinch_numbers;
@@ -278,7 +277,8 @@ impl Provider {
 
     /// Takes the id that the sender puts into a header without signing it for the event's identity, instead of the
     /// digest of what is signed. **The risk:** whoever captured one request can send it again under another id, as
-    /// often as they like, and the event runs each time.
+    /// often as they like, and the event runs each time; under an id that is yet to come, it takes the place of the event that
+    /// will have it, which is then taken for a duplicate.
     ///
     /// It is for senders whose retries are not the same bytes, where a digest would recognise none of them. A request
     /// without the header is still identified by its digest.

@@ -2,10 +2,12 @@
 //! [`standard_webhooks`](super::standard_webhooks).
 //!
 //! - Signature: `x-outpost-signature: v0=<hex>,<hex>..`, HMAC-SHA256 over the body. **No timestamp is
-//!   signed**: a captured request stays valid, and the retention of done marks is the replay window.
+//!   signed**: a captured request stays valid, and runs again.
 //! - Answer deadline and retries: whoever runs it decides.
-//! - Event: the body is the publisher's. Id and topic are in headers, which are **not signed**, and may be
-//!   renamed or switched off: then describe a provider of your own.
+//! - Event: the body is the publisher's, and may repeat. Id and topic are in headers, which are **not signed**,
+//!   and may be renamed or switched off: then describe a provider of your own. **Nothing that is signed
+//!   identifies an event**, and a retry runs again, unless you
+//!   [trust](Provider::identify_by_unsigned_header) the id.
 
 use super::{Provider, preset};
 use crate::envelope::Envelope;
@@ -21,7 +23,7 @@ pub fn provider() -> Provider {
                     .with_grammar(List::new().with_prefix("v0=")),
             )
             .envelope(
-                Envelope::identified_by_digest()
+                Envelope::unidentified()
                     .with_unsigned_id_header("x-outpost-event-id")
                     .with_event_type_header("x-outpost-topic"),
             )

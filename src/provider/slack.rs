@@ -7,6 +7,8 @@
 //! - Event: `/event_id`; the type is that of the event inside, at `/event/type`. Slash commands and
 //!   interactivity are forms, signed alike, and cannot be read with this preset; neither can
 //!   `app_rate_limited`, which has no event.
+//! - The Events API alone: slash commands and interactions are forms, and `app_rate_limited` has no event; they cannot
+//!   be read with this preset.
 //! - Handshake: `url_verification`, a signed POST, answered with its challenge.
 
 use std::time::Duration;

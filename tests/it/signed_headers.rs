@@ -327,3 +327,15 @@ async fn t090_unsigned_type_changed_is_dead_lettered() {
     assert_eq!(*letters.lock().unwrap(), [("release".to_owned(), false)]);
     assert_eq!((receiver.calls.count(), releases.count()), (0, 0));
 }
+
+/// Nothing would ever ask for such a mark again, and it would push out those of others.
+#[tokio::test]
+async fn what_nothing_tells_apart_runs_each_time_and_leaves_no_mark() {
+    let dropbox = tower_webhook::provider::dropbox::provider;
+    let receiver = Receiver::new(dropbox());
+    for _ in 0..3 {
+        let body = r#"{"list_folder":{"accounts":["dbid:AAH4f99T0"]}}"#;
+        receiver.handles(SignedRequest::new(&dropbox(), &secret(), body).build()).await;
+    }
+    assert_eq!((receiver.calls.count(), receiver.store_calls()), (3, 0));
+}

@@ -124,7 +124,7 @@ SCHEMES = [
            stamp=Stamp("header", "x-mom-webhook-timestamp"),
            parts={"x-mom-webhook-id": "1d958822-0934-4c6a-abc8", "x-mom-webhook-event": "delivered"}),
     base64("cashfree", "x-webhook-signature", signed="{t}{body}",
-           stamp=Stamp("header", "x-webhook-timestamp", "ms")),
+           stamp=Stamp("header", "x-webhook-timestamp", "ms", 3600)),
     base64("zendesk", "x-zendesk-webhook-signature", signed="{t}{body}",
            stamp=Stamp("header", "x-zendesk-webhook-signature-timestamp", "rfc3339")),
     base64("box", "box-signature-primary", signed="{body}{t}", or_headers=("box-signature-secondary",),
@@ -137,7 +137,7 @@ SCHEMES = [
     base64("hubspot", "x-hubspot-signature-v3", signed="{method}{url}{body}{t}",
            stamp=Stamp("header", "x-hubspot-request-timestamp", "ms")),
     digest("discord", "x-signature-ed25519", algorithm="ed25519", key="hex", signed="{t}{body}",
-           stamp=Stamp("header", "x-signature-timestamp")),
+           stamp=Stamp("header", "x-signature-timestamp", "s", 600)),
     base64("telnyx", "telnyx-signature-ed25519", algorithm="ed25519", key="base64", signed="{t}|{body}",
            stamp=Stamp("header", "telnyx-timestamp")),
 
@@ -170,8 +170,6 @@ SCHEMES = [
     digest("pusher", "x-pusher-signature", key_id="x-pusher-key"),
     digest("pagerduty", "x-pagerduty-signature", shape="items", prefix="v1="),
     digest("outpost", "x-outpost-signature", shape="list", prefix="v0="),
-    digest("scalr", "x-signature", algorithm="sha1", signed="{body}{date}",
-           parts={"date": "Tue, 14 Nov 2023 22:13:20 GMT"}),
 
     # No timestamp, base64.
     base64("shopify", "x-shopify-hmac-sha256"),

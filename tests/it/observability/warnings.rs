@@ -113,6 +113,36 @@ fn an_undocumented_horizon() {
     assert_eq!(longer.warnings(), [ConfigWarning::UndocumentedHorizon { retention: 30 * DAY }]);
 }
 
+/// What is not signed, or cannot be told apart, is said of the presets that it holds for.
+#[test]
+fn what_a_provider_does_not_sign() {
+    let warned = |name: &str| {
+        let provider = tower_webhook::provider::find(name).unwrap().provider();
+        let secret = tower_webhook::testing::verifying_secret(
+            &provider,
+            &tower_webhook::Secret::new("0123456789abcdef".repeat(4)).unwrap(),
+        );
+        let warnings = WebhookLayer::new(provider, secret.unwrap()).unwrap().warnings();
+        [
+            ConfigWarning::BodyNotSigned,
+            ConfigWarning::UnsignedEventType,
+            ConfigWarning::Unidentified,
+            ConfigWarning::RetriesRunAgain,
+        ]
+        .map(|warning| warnings.contains(&warning))
+    };
+    assert_eq!(warned("stripe"), [false; 4]);
+    assert_eq!(warned("telegram"), [true, false, false, false]);
+    assert_eq!(warned("mailomat"), [true, false, false, false]);
+    assert_eq!(warned("github"), [false, true, false, false]);
+    assert_eq!(warned("dropbox"), [false, false, true, false]);
+    assert_eq!(warned("outpost"), [false, true, true, false]);
+    assert_eq!(warned("revolut"), [false, false, false, true]);
+    let trusting = tower_webhook::provider::find("woocommerce").unwrap().provider();
+    let trusting = trusting.identify_by_unsigned_header().unwrap();
+    assert!(!layer(trusting).warnings().contains(&ConfigWarning::Unidentified));
+}
+
 /// The windows of replay among the warnings of a layer.
 fn replay<D: Dispatch, St: DedupStore>(layer: &WebhookLayer<D, St>) -> Vec<bool> {
     let windows = layer.warnings().into_iter().filter_map(|warning| match warning {

@@ -30,7 +30,7 @@ const CALLED: [(&str, &str); 8] = [
 const UNDATED: [&str; 3] = ["sanity", "discord", "convoy-advanced"];
 
 /// Presets of which it has no vector.
-const WITHOUT: [&str; 6] = ["cashfree", "polar", "scalr", "typeform", "webflow", "woocommerce"];
+const WITHOUT: [&str; 5] = ["cashfree", "polar", "typeform", "webflow", "woocommerce"];
 
 /// Where it is.
 pub(crate) fn path() -> PathBuf {
