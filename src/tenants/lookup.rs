@@ -33,6 +33,8 @@ pub(crate) struct TenantKeys {
     /// `None` for a tenant who is unknown: the keys are then nobody's.
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) keyring: Arc<Keyring>,
+    /// Whether the source failed when it was asked last: what these keys do not verify may still be the tenant's.
+    pub(crate) stale: bool,
 }
 
 /// What finding came to without waiting.
@@ -62,14 +64,16 @@ impl Registry {
     pub(crate) fn find(&self, request: &Parts, now: Instant) -> Result<Found<'_>, RejectionReason> {
         let Some(name) = self.key.find(request)? else { return Ok(Found::Keys(self.nobody())) };
         Ok(match self.cache().get(&name, now) {
-            Cached::Keys(name, keyring) => Found::Keys(TenantKeys { tenant: Some(name), keyring }),
+            Cached::Keys { name, keyring, stale } => {
+                Found::Keys(TenantKeys { tenant: Some(name), keyring, stale })
+            }
             Cached::NoSuchTenant => Found::Keys(self.nobody()),
             Cached::Joined(name, flight) => Found::Waiting(Waiting { registry: self, name, flight }),
         })
     }
 
     fn nobody(&self) -> TenantKeys {
-        TenantKeys { tenant: None, keyring: Arc::clone(&self.decoy) }
+        TenantKeys { tenant: None, keyring: Arc::clone(&self.decoy), stale: false }
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -108,15 +112,21 @@ impl Waiting<'_> {
                 answer
             })
             .await;
-        let keyring = match answer {
-            Answer::Keys(keyring) => Arc::clone(keyring),
-            Answer::NoSuchTenant => return Ok(registry.nobody()),
-            Answer::Failed => {
-                let stale = registry.cache().stale(name, asking.clock.monotonic());
-                stale.ok_or(RejectionReason::SecretsUnavailable)?
+        match answer {
+            Answer::Keys(keyring) => {
+                Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring: Arc::clone(keyring), stale: false })
             }
-        };
-        Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring })
+            Answer::NoSuchTenant => Ok(registry.nobody()),
+            Answer::Failed => self.stale(asking.clock.monotonic()),
+        }
+    }
+
+    /// What is at hand where the source cannot tell.
+    fn stale(&self, now: Instant) -> Result<TenantKeys, RejectionReason> {
+        let Self { registry, name, .. } = self;
+        let stale = registry.cache().stale(name, now);
+        let keyring = stale.ok_or(RejectionReason::SecretsUnavailable)?;
+        Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring, stale: true })
     }
 }
 

@@ -47,7 +47,8 @@ const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// - A tenant whom the source does not know is remembered for 30 s at the most, apart from the others: a flood of made-up
 ///   names neither evicts a tenant nor, with the bound on [look-ups](Self::with_max_lookups), runs the source over.
 /// - Where a look-up fails or what it found is no key of the provider, keys that expired a short while ago are used for
-///   the [grace](Self::with_grace), and the source is asked again after 5 s. Without such keys the answer is 503.
+///   the [grace](Self::with_grace), and the source is asked again after 5 s. Without such keys the answer is 503; so it
+///   is for what they do not verify, which may be signed with a key that the tenant has been given since.
 ///
 /// Durations of the cache follow the layer's [clock](crate::WebhookLayer::with_clock), the timeout follows tokio's.
 #[must_use]
@@ -160,7 +161,7 @@ impl TenantCache {
 
     /// Asks the source with the next request of this tenant. Should it fail, the keys at hand are used within the
     /// [grace](Tenants::with_grace): for a rotation, where the old secret is still good, and for a tenant who has just
-    /// been created.
+    /// been created. What they do not verify is answered 503 until the source has told.
     pub fn refresh(&self, tenant: &str) {
         self.registry.cache().refresh(tenant);
     }

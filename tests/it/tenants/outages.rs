@@ -31,7 +31,7 @@ async fn t008_keys_at_hand_outlive_an_outage_for_the_grace() {
     platform.vault.set_mood(Mood::Fails);
     platform.receiver.clock.advance(5 * MINUTE);
     platform.handles("acme", "evt_2").await;
-    platform.refuses(to("acme", &secret_of("x"), "evt_3"), R::SignatureMismatch).await;
+    platform.cannot_judge(to("acme", &secret_of("x"), "evt_3")).await;
     assert_eq!(platform.vault.asked_for("acme"), 2, "the source is left alone for a moment");
     platform.receiver.clock.advance(5 * SECOND);
     platform.handles("acme", "evt_4").await;
@@ -64,6 +64,28 @@ async fn refreshed_keys_may_be_used_in_an_outage_and_forgotten_ones_may_not() {
     assert_eq!(platform.vault.asked_for("acme"), 2);
     platform.cache().forget("acme");
     platform.cannot_tell("acme").await;
+}
+
+#[tokio::test]
+async fn t008_a_rotation_in_an_outage_loses_no_delivery() {
+    let platform = Platform::new();
+    let (old, new) = (|| secret_of("acme"), || secret_of("acme-from-now-on"));
+    platform.handles("acme", "evt_1").await;
+    platform.vault.set("acme", move || new().into());
+    platform.cache().refresh("acme");
+    platform.vault.set_mood(Mood::Fails);
+    // First the look-up fails, then the source is left alone for a moment: none of it makes a 401.
+    for (delivery, asked) in [("evt_2", 2), ("evt_3", 2)] {
+        platform.cannot_judge(to("acme", &new(), delivery)).await;
+        platform.receiver.handles(to("acme", &old(), &format!("{delivery}_by_old"))).await;
+        assert_eq!(platform.vault.asked_for("acme"), asked);
+    }
+    platform.vault.set_mood(Mood::Answers);
+    platform.receiver.clock.advance(5 * SECOND);
+    platform.receiver.handles(to("acme", &new(), "evt_2")).await;
+    platform.receiver.handles(to("acme", &new(), "evt_3")).await;
+    platform.refuses(to("acme", &old(), "evt_4"), R::SignatureMismatch).await;
+    assert_eq!(platform.vault.asked_for("acme"), 3);
 }
 
 #[tokio::test(start_paused = true)]
