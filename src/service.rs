@@ -327,12 +327,13 @@ async fn authenticate<St, B: http_body::Body>(
     presented: &Presented,
     respond_by: &mut Timer,
 ) -> Result<(Authentic, Message), RejectionReason> {
-    let Ok(_permit) = config.unverified.try_acquire() else {
-        return Err(RejectionReason::UnverifiedCapacity);
-    };
     let (observer, provider) = (&config.core.observer, &*config.provider);
     let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
     let TenantKeys { tenant, keyring, stale } = keys(config, parts, respond_by).await?;
+    // Not before: those who wait for a look-up would keep out tenants whose keys are at hand.
+    let Ok(_permit) = config.unverified.try_acquire() else {
+        return Err(RejectionReason::UnverifiedCapacity);
+    };
     if let Some(tenant) = &tenant {
         span.tenant(tenant);
     }

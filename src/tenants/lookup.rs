@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     pub(super) timeout: Duration,
     /// How many look-ups may be under way.
     pub(super) lookups: Semaphore,
+    /// How many requests may wait for one.
+    pub(super) waiting: Semaphore,
     /// For tenants who are unknown.
     pub(super) decoy: Arc<Keyring>,
     pub(super) cache: Mutex<Cache>,
@@ -102,9 +104,13 @@ impl Registry {
 }
 
 impl Waiting<'_> {
-    /// Waits for the look-up. Whoever waits first runs it; where they go away, the next one begins anew.
+    /// Waits for the look-up. Whoever waits first runs it; where they go away, the next one begins anew. Where there is
+    /// no room to wait, it is as if the source had failed.
     pub(crate) async fn keys(self, asking: Asking<'_>) -> Result<TenantKeys, RejectionReason> {
         let Self { registry, name, flight } = &self;
+        let Ok(_room) = registry.waiting.try_acquire() else {
+            return self.stale(asking.clock.monotonic());
+        };
         let answer = flight
             .get_or_init(|| async {
                 let answer = registry.ask(name, &asking).await;
