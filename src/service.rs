@@ -327,12 +327,13 @@ async fn authenticate<St, B: http_body::Body>(
     presented: &Presented,
     respond_by: &mut Timer,
 ) -> Result<(Authentic, Message), RejectionReason> {
+    let (observer, provider) = (&config.core.observer, &*config.provider);
+    let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+    let TenantKeys { tenant, keyring, stale } = keys(config, parts, respond_by).await?;
+    // Not before: those who wait for a look-up would keep out tenants whose keys are at hand.
     let Ok(_permit) = config.unverified.try_acquire() else {
         return Err(RejectionReason::UnverifiedCapacity);
     };
-    let (observer, provider) = (&config.core.observer, &*config.provider);
-    let head = Head { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-    let TenantKeys { tenant, keyring } = keys(config, parts, respond_by).await?;
     if let Some(tenant) = &tenant {
         span.tenant(tenant);
     }
@@ -351,6 +352,8 @@ async fn authenticate<St, B: http_body::Body>(
     }
     let proof = proof.map_err(|reason| match reason {
         RejectionReason::SignatureMismatch if keyring.is_decoy() => RejectionReason::UnknownTenant,
+        // It may be signed with a key that the tenant has been given since, and senders give up on a 401.
+        RejectionReason::SignatureMismatch if stale => RejectionReason::SecretsUnavailable,
         reason => reason,
     })?;
     let signer = || keyring.signer(proof.secret_label());
@@ -373,7 +376,7 @@ async fn keys<St>(
     respond_by: &mut Timer,
 ) -> Result<TenantKeys, RejectionReason> {
     let Some(tenants) = &config.tenants else {
-        return Ok(TenantKeys { tenant: None, keyring: config.verifier.keyring() });
+        return Ok(TenantKeys { tenant: None, keyring: config.verifier.keyring(), stale: false });
     };
     let waiting = match tenants.find(parts, config.clock.monotonic())? {
         Found::Keys(keys) => return Ok(keys),

@@ -29,7 +29,11 @@ pub(super) type Flight = Arc<OnceCell<Answer>>;
 
 /// What is at hand for a tenant.
 pub(super) enum Cached {
-    Keys(Arc<str>, Arc<Keyring>),
+    Keys {
+        name: Arc<str>,
+        keyring: Arc<Keyring>,
+        stale: bool,
+    },
     NoSuchTenant,
     /// Nothing: the caller joined this look-up, and must [leave](Cache::leave) it.
     Joined(Arc<str>, Flight),
@@ -54,6 +58,8 @@ struct Known {
     ask_at: Option<Instant>,
     /// Until when the keys may be used where it fails.
     usable_until: Instant,
+    /// Whether it failed when it was asked last, so that the tenant may have other keys by now.
+    stale: bool,
 }
 
 struct Joined {
@@ -77,7 +83,8 @@ impl Cache {
         if let Some((name, known)) = self.known.get_key_value(name)
             && known.ask_at.is_some_and(|ask_at| now < ask_at)
         {
-            return Cached::Keys(Arc::clone(name), Arc::clone(&known.keyring));
+            let (name, keyring) = (Arc::clone(name), Arc::clone(&known.keyring));
+            return Cached::Keys { name, keyring, stale: known.stale };
         }
         if self.unknown.get(name).is_some_and(|until| now < *until) {
             return Cached::NoSuchTenant;
@@ -117,6 +124,7 @@ impl Cache {
                     keyring: Arc::clone(keyring),
                     ask_at: Some(ask_at),
                     usable_until: ask_at + self.grace,
+                    stale: false,
                 };
                 self.unknown.pop(name);
                 put(&mut self.known, self.capacity, name, known);
@@ -128,6 +136,7 @@ impl Cache {
             Answer::Failed => {
                 if let Some(known) = self.known.get_mut(name) {
                     known.ask_at = Some((now + RETRY_PAUSE).min(known.usable_until));
+                    known.stale = true;
                 }
             }
         }
@@ -204,9 +213,9 @@ mod tests {
 
         fn says(&mut self, name: &str) -> &'static str {
             match self.cache.get(name, self.now) {
-                Cached::Keys(found, _) => {
+                Cached::Keys { name: found, stale, .. } => {
                     assert_eq!(&*found, name);
-                    "keys"
+                    if stale { "stale keys" } else { "keys" }
                 }
                 Cached::NoSuchTenant => "nobody",
                 Cached::Joined(_, flight) => {
@@ -258,12 +267,12 @@ mod tests {
         scene.now += EXPIRY;
         scene.learn("acme", &Answer::Failed);
         assert!(scene.is_usable("acme"));
-        assert_eq!(scene.says("acme"), "keys", "asked again too soon");
+        assert_eq!(scene.says("acme"), "stale keys", "asked again too soon");
         scene.now += 5 * SECOND;
         assert_eq!(scene.says("acme"), "ask");
         scene.now += GRACE - 5 * SECOND - Duration::from_nanos(1);
         scene.learn("acme", &Answer::Failed);
-        assert_eq!(scene.says("acme"), "keys");
+        assert_eq!(scene.says("acme"), "stale keys");
         scene.now += Duration::from_nanos(1);
         assert_eq!(scene.says("acme"), "ask", "the pause does not prolong the grace");
         assert!(!scene.is_usable("acme"));
@@ -340,6 +349,10 @@ mod tests {
         assert_eq!((scene.says("acme"), scene.says("nobody")), ("ask", "ask"));
         scene.learn("acme", &Answer::Failed);
         assert!(scene.is_usable("acme"));
+        assert_eq!(scene.says("acme"), "stale keys");
+        scene.now += 5 * SECOND;
+        scene.learn("acme", &keys());
+        assert_eq!(scene.says("acme"), "keys", "the source has answered again");
         scene.cache.forget("acme");
         assert_eq!(scene.says("acme"), "ask");
         assert!(!scene.is_usable("acme"));

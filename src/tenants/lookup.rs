@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     pub(super) timeout: Duration,
     /// How many look-ups may be under way.
     pub(super) lookups: Semaphore,
+    /// How many requests may wait for one.
+    pub(super) waiting: Semaphore,
     /// For tenants who are unknown.
     pub(super) decoy: Arc<Keyring>,
     pub(super) cache: Mutex<Cache>,
@@ -33,6 +35,8 @@ pub(crate) struct TenantKeys {
     /// `None` for a tenant who is unknown: the keys are then nobody's.
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) keyring: Arc<Keyring>,
+    /// Whether the source failed when it was asked last: what these keys do not verify may still be the tenant's.
+    pub(crate) stale: bool,
 }
 
 /// What finding came to without waiting.
@@ -62,14 +66,16 @@ impl Registry {
     pub(crate) fn find(&self, request: &Parts, now: Instant) -> Result<Found<'_>, RejectionReason> {
         let Some(name) = self.key.find(request)? else { return Ok(Found::Keys(self.nobody())) };
         Ok(match self.cache().get(&name, now) {
-            Cached::Keys(name, keyring) => Found::Keys(TenantKeys { tenant: Some(name), keyring }),
+            Cached::Keys { name, keyring, stale } => {
+                Found::Keys(TenantKeys { tenant: Some(name), keyring, stale })
+            }
             Cached::NoSuchTenant => Found::Keys(self.nobody()),
             Cached::Joined(name, flight) => Found::Waiting(Waiting { registry: self, name, flight }),
         })
     }
 
     fn nobody(&self) -> TenantKeys {
-        TenantKeys { tenant: None, keyring: Arc::clone(&self.decoy) }
+        TenantKeys { tenant: None, keyring: Arc::clone(&self.decoy), stale: false }
     }
 
     pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -98,9 +104,13 @@ impl Registry {
 }
 
 impl Waiting<'_> {
-    /// Waits for the look-up. Whoever waits first runs it; where they go away, the next one begins anew.
+    /// Waits for the look-up. Whoever waits first runs it; where they go away, the next one begins anew. Where there is
+    /// no room to wait, it is as if the source had failed.
     pub(crate) async fn keys(self, asking: Asking<'_>) -> Result<TenantKeys, RejectionReason> {
         let Self { registry, name, flight } = &self;
+        let Ok(_room) = registry.waiting.try_acquire() else {
+            return self.stale(asking.clock.monotonic());
+        };
         let answer = flight
             .get_or_init(|| async {
                 let answer = registry.ask(name, &asking).await;
@@ -108,15 +118,21 @@ impl Waiting<'_> {
                 answer
             })
             .await;
-        let keyring = match answer {
-            Answer::Keys(keyring) => Arc::clone(keyring),
-            Answer::NoSuchTenant => return Ok(registry.nobody()),
-            Answer::Failed => {
-                let stale = registry.cache().stale(name, asking.clock.monotonic());
-                stale.ok_or(RejectionReason::SecretsUnavailable)?
+        match answer {
+            Answer::Keys(keyring) => {
+                Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring: Arc::clone(keyring), stale: false })
             }
-        };
-        Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring })
+            Answer::NoSuchTenant => Ok(registry.nobody()),
+            Answer::Failed => self.stale(asking.clock.monotonic()),
+        }
+    }
+
+    /// What is at hand where the source cannot tell.
+    fn stale(&self, now: Instant) -> Result<TenantKeys, RejectionReason> {
+        let Self { registry, name, .. } = self;
+        let stale = registry.cache().stale(name, now);
+        let keyring = stale.ok_or(RejectionReason::SecretsUnavailable)?;
+        Ok(TenantKeys { tenant: Some(Arc::clone(name)), keyring, stale: true })
     }
 }
 

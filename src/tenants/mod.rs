@@ -34,6 +34,11 @@ const DEFAULT_LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a pool of connections that has other work, too, can spare.
 const DEFAULT_MAX_LOOKUPS: usize = 16;
 
+/// How many requests wait for a look-up, theirs or one of others: two seconds' worth of a source that takes 125 ms.
+/// They hold a head each and no body. Apart from the unverified bodies, so that a flood of made-up names keeps nobody
+/// out whose keys are at hand.
+const MAX_WAITING: usize = 256;
+
 /// Longer durations than this are as good as this: an `Instant` cannot hold every sum.
 const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -46,8 +51,11 @@ const FAR: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// - Requests that need the same look-up share one.
 /// - A tenant whom the source does not know is remembered for 30 s at the most, apart from the others: a flood of made-up
 ///   names neither evicts a tenant nor, with the bound on [look-ups](Self::with_max_lookups), runs the source over.
+/// - At most 256 requests wait for look-ups, their bodies unread; beyond that it is as if the source had failed. They take
+///   none of the [places](crate::WebhookLayer::with_max_unverified_in_flight) of tenants whose keys are at hand.
 /// - Where a look-up fails or what it found is no key of the provider, keys that expired a short while ago are used for
-///   the [grace](Self::with_grace), and the source is asked again after 5 s. Without such keys the answer is 503.
+///   the [grace](Self::with_grace), and the source is asked again after 5 s. Without such keys the answer is 503; so it
+///   is for what they do not verify, which may be signed with a key that the tenant has been given since.
 ///
 /// Durations of the cache follow the layer's [clock](crate::WebhookLayer::with_clock), the timeout follows tokio's.
 #[must_use]
@@ -107,8 +115,9 @@ impl Tenants {
         self
     }
 
-    /// How many look-ups are under way at once; the others wait. Names are made up easily, so that this is what bounds
-    /// the load that strangers can put on the source. Default: 16, which a pool of connections can spare. At least 1.
+    /// How many look-ups are under way at once; the others wait, 256 requests at the most. Names are made up easily, so
+    /// that this is what bounds the load that strangers can put on the source. Default: 16, which a pool of connections
+    /// can spare. At least 1.
     pub fn with_max_lookups(mut self, lookups: usize) -> Self {
         self.max_lookups = lookups;
         self
@@ -125,6 +134,7 @@ impl Tenants {
             source: self.source,
             timeout: self.lookup_timeout,
             lookups: Semaphore::new(self.max_lookups.min(Semaphore::MAX_PERMITS)),
+            waiting: Semaphore::new(MAX_WAITING),
             decoy: Arc::new(authenticator.decoy()?),
             cache: Mutex::new(Cache::new(self.capacity, self.expiry.min(FAR), self.grace.min(FAR))),
         })
@@ -160,7 +170,7 @@ impl TenantCache {
 
     /// Asks the source with the next request of this tenant. Should it fail, the keys at hand are used within the
     /// [grace](Tenants::with_grace): for a rotation, where the old secret is still good, and for a tenant who has just
-    /// been created.
+    /// been created. What they do not verify is answered 503 until the source has told.
     pub fn refresh(&self, tenant: &str) {
         self.registry.cache().refresh(tenant);
     }

@@ -153,6 +153,17 @@ impl Platform {
         assert_eq!(self.macs(), macs + 1, "one MAC, whoever the tenant is");
     }
 
+    /// Sends what must be answered 503 after one MAC: the keys at hand may be outdated.
+    async fn cannot_judge<B>(&self, request: Request<B>)
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    {
+        let (macs, reason) = (self.macs(), RejectionReason::SecretsUnavailable);
+        let answer = self.receiver.turns_away(request, http::StatusCode::SERVICE_UNAVAILABLE, reason).await;
+        assert!(answer.headers().contains_key("retry-after"), "{:?}", answer.headers());
+        assert_eq!(self.macs(), macs + 1);
+    }
+
     /// Sends an event of the tenant that must be answered 503, its body unread.
     async fn cannot_tell(&self, tenant: &str) {
         let request = to(tenant, &secret_of(tenant), "evt_unavailable").map(|_| crate::body::Untouchable);
