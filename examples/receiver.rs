@@ -13,6 +13,7 @@
 //! | `PROVIDERS` | names of presets, separated by commas | `caspay,casapay` |
 //! | `<NAME>_WEBHOOK_SECRET`, such as `STRIPE_WEBHOOK_SECRET` | the provider's signing secret, or its public key | a public one, on loopback only |
 //! | `<NAME>_WEBHOOK_SECRET_PREVIOUS` | a second secret, while you rotate | none |
+//! | `<NAME>_WEBHOOK_KEY_ID` | the name of the key, for providers that send it, such as Pusher's app key | `current` |
 //! | `<NAME>_VERIFY_TOKEN` | the token of a hub's handshake, such as `META_VERIFY_TOKEN` | none: such handshakes are refused |
 //! | `<NAME>_PUBLIC_URL` | the endpoint's URL, for providers that sign it | the address listened on |
 //! | `SLOW_MS` | how long every handler takes, in milliseconds | `0` |
@@ -51,7 +52,8 @@ use tower_webhook::casapay::events::InvoicePaid;
 use tower_webhook::caspay::events::PaymentCompleted;
 use tower_webhook::testing::{SignedRequest, verifying_secret};
 use tower_webhook::{
-    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secrets, State, WebhookLayer,
+    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
+    WebhookLayer,
 };
 
 use self::common::Platform;
@@ -251,7 +253,13 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 /// The secrets of a platform, and whether they are the public one for development.
 fn secrets(platform: &Platform, address: SocketAddr) -> Result<(Secrets, bool), Box<dyn Error>> {
     let variable = platform.variable("WEBHOOK_SECRET");
-    match Secrets::from_env(&variable) {
+    // A header that names the key, as Pusher's does, is compared with a secret's label.
+    let key_id = env::var(platform.variable("WEBHOOK_KEY_ID"));
+    let from_env = Secrets::from_env(&variable).and_then(|secrets| match (key_id, env::var(&variable)) {
+        (Ok(key_id), Ok(text)) => Secrets::labelled([(key_id, Secret::new(text)?)]),
+        _ => Ok(secrets),
+    });
+    match from_env {
         Ok(secrets) => Ok((secrets, false)),
         // Not set at all. One that is set but empty is a mistake, and no reason to accept a public secret.
         Err(ConfigError::MissingVariable { .. }) if address.ip().is_loopback() => {
