@@ -351,7 +351,8 @@ async fn authenticate<St, B: http_body::Body>(
         observer.signed_timestamp(signed_at, received_at, proof.is_ok());
     }
     let proof = proof.map_err(|reason| match reason {
-        RejectionReason::SignatureMismatch if keyring.is_decoy() => RejectionReason::UnknownTenant,
+        // Whatever the reason: code may stumble over a key that it would never have taken, and so tell who exists.
+        _ if keyring.is_decoy() => RejectionReason::UnknownTenant,
         // It may be signed with a key that the tenant has been given since, and senders give up on a 401.
         RejectionReason::SignatureMismatch if stale => RejectionReason::SecretsUnavailable,
         reason => reason,

@@ -156,6 +156,43 @@ async fn t007_nothing_verifies_by_the_key_of_nobody() {
     }
 }
 
+/// Relies on what it has checked.
+#[derive(Debug)]
+struct Trusting;
+
+impl Verify for Trusting {
+    fn signature_header(&self) -> &HeaderName {
+        &header::AUTHORIZATION
+    }
+
+    fn check_secret(&self, secret: &Secret) -> Result<(), &'static str> {
+        secret.expose().strip_prefix("key-").map(drop).ok_or("key-..")
+    }
+
+    fn verify(&self, request: &Unverified<'_>, secret: &Secret) -> Result<Authentic, R> {
+        let found =
+            request.header(&header::AUTHORIZATION)?.strip_prefix(b"Key ").ok_or(R::MalformedHeader)?;
+        let key = secret.expose().strip_prefix("key-").unwrap();
+        if found == key.as_bytes() { Ok(Authentic::new()) } else { Err(R::SignatureMismatch) }
+    }
+}
+
+#[tokio::test]
+async fn t007_code_that_refuses_the_key_of_nobody_tells_no_tenant_from_nobody() {
+    let provider = Provider::builder("acme").verify_with(Trusting).build().unwrap();
+    let platform = Platform::of(provider, TenantKey::path_after("/hooks/").unwrap(), |tenants| tenants);
+    platform.vault.set("acme", || Secret::new("key-of-the-tenant-acme").unwrap().into());
+    let request = |tenant: &str, signature: &str| {
+        let request = Request::post(format!("/hooks/{tenant}")).header(header::AUTHORIZATION, signature);
+        request.body(Full::<Bytes>::from(caspay_body("evt_1"))).unwrap()
+    };
+    for (signature, reason) in [("Key of-another", R::SignatureMismatch), ("x", R::MalformedHeader)] {
+        platform.refuses(request("acme", signature), reason).await;
+        platform.refuses(request("nobody", signature), R::UnknownTenant).await;
+    }
+    platform.receiver.handles(request("acme", "Key of-the-tenant-acme")).await;
+}
+
 #[tokio::test]
 async fn behind_axums_nest_the_path_is_the_whole_one() {
     let key = TenantKey::path_after("/v1/hooks/").unwrap();
