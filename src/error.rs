@@ -202,7 +202,8 @@ pub enum RejectionReason {
     UnsupportedAlgorithm,
     /// Nobody has secrets for the tenant that the request names.
     UnknownTenant,
-    /// The secrets of the request's tenant could not be looked up.
+    /// The secrets of the request's tenant could not be looked up: the source failed, or too many requests wait for it;
+    /// or those at hand may be outdated, and did not verify the request.
     SecretsUnavailable,
     /// A [`Verify`](crate::Verify) of your own panicked, and no other secret verified the request.
     VerificationPanicked,

@@ -70,6 +70,10 @@ pub trait Verify: fmt::Debug + Send + Sync + 'static {
 
     /// Whether `secret` signed the request.
     ///
+    /// In a layer for [tenants](crate::Tenants) it is called for an unknown tenant too, with a secret of nobody that
+    /// [`check_secret`](Self::check_secret) has not seen, so that a made-up name costs what a wrong signature does. What
+    /// it says then is refused as `UnknownTenant`.
+    ///
     /// # Errors
     ///
     /// Why it did not. [`RejectionReason::SignatureMismatch`] lets the next secret try; every reason but
