@@ -133,8 +133,10 @@ impl Input<'_> {
     fn scheme(&self) -> SignatureScheme {
         let scheme = self.algorithm.scheme(HEADER.as_str()).with_encoding(self.written.encoding());
         let scheme = match self.grammar {
-            Grammar::Whole { prefix, optional: false } => scheme.with_prefix(prefix.text()),
-            Grammar::Whole { prefix, optional: true } => scheme.with_optional_prefix(prefix.text()),
+            Grammar::Whole { prefix: prefix @ (Prefix::Sha256 | Prefix::Version), optional: true } => {
+                scheme.with_optional_prefix(prefix.text())
+            }
+            Grammar::Whole { prefix, .. } => scheme.with_prefix(prefix.text()),
             Grammar::Pairs { separators, timed } => {
                 let (between, within) = separators.bytes();
                 let pairs = Pairs::new("v1").with_separators(between, within);
