@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Request, Uri};
 use sha2::{Digest, Sha256};
-use smallvec::SmallVec;
 
 use super::authenticator::Authenticator;
 use super::keyring::{Eligible, Key, Keyring};
@@ -165,13 +164,13 @@ impl<'v> Verification<'v> {
         now: impl FnOnce() -> SystemTime,
     ) -> Self {
         let eligible = keyring.eligible(now, presented.key_id.as_deref());
-        let mut this = Self { authenticator, keyring, presented, head, eligible, macs: SmallVec::new() };
+        let mut this = Self { authenticator, keyring, presented, head, eligible, macs: Macs::default() };
         if let Authenticator::Data(scheme) = authenticator
             && scheme.streams()
         {
             this.start_macs();
             let macs = &mut this.macs;
-            scheme.before_body(head, presented, |bytes| feed(macs, bytes));
+            scheme.before_body(head, presented, |bytes| macs.update(bytes));
         }
         this
     }
@@ -180,14 +179,14 @@ impl<'v> Verification<'v> {
     fn start_macs(&mut self) {
         for (index, key) in self.keyring.keys(&self.eligible) {
             if let Key::Mac(state) = key {
-                self.macs.push((index, state.clone()));
+                self.macs.start(index, state);
             }
         }
     }
 
     #[inline]
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        feed(&mut self.macs, bytes);
+        self.macs.update(bytes);
     }
 
     /// How many keys are tried.
@@ -204,8 +203,8 @@ impl<'v> Verification<'v> {
                     self.start_macs();
                 }
                 let macs = &mut self.macs;
-                if !macs.is_empty() {
-                    scheme.after_body(self.head, self.presented, body, |bytes| feed(macs, bytes));
+                if macs.first.is_some() {
+                    scheme.after_body(self.head, self.presented, body, |bytes| macs.update(bytes));
                 }
                 let Some(index) = self.matching(body) else {
                     return Verdict::refused(RejectionReason::SignatureMismatch);
@@ -256,13 +255,9 @@ impl<'v> Verification<'v> {
     /// The key under which some candidate is right. Every candidate is compared under every key.
     #[inline]
     fn matching(&mut self, body: &[u8]) -> Option<usize> {
-        let mut matched = None;
         let candidates = &self.presented.candidates;
-        for (index, mac) in self.macs.drain(..) {
-            if mac.matches(candidates) && matched.is_none() {
-                matched = Some(index);
-            }
-        }
+        #[allow(unused_mut, reason = "Ed25519 is a feature")]
+        let mut matched = self.macs.matching(candidates);
         #[cfg(feature = "ed25519")]
         if let Authenticator::Data(scheme) = self.authenticator
             && matches!(scheme.key().kind, super::keyring::KeyKind::Ed25519)
@@ -292,13 +287,43 @@ impl<'v> Verification<'v> {
     }
 }
 
-/// MACs in progress, each with the index of its key.
-type Macs = SmallVec<[(usize, MacState); 1]>;
+/// MACs in progress, each with the index of its key. Most providers have one key, whose state is worked on in place.
+#[derive(Default)]
+struct Macs {
+    first: Option<(usize, MacState)>,
+    others: Vec<(usize, MacState)>,
+}
 
-#[inline]
-fn feed(macs: &mut [(usize, MacState)], bytes: &[u8]) {
-    for (_, mac) in macs {
-        mac.update(bytes);
+impl Macs {
+    #[inline]
+    fn start(&mut self, index: usize, state: &MacState) {
+        if self.first.is_none() {
+            self.first = Some((index, state.clone()));
+        } else {
+            self.others.push((index, state.clone()));
+        }
+    }
+
+    #[inline]
+    fn update(&mut self, bytes: &[u8]) {
+        if let Some((_, mac)) = &mut self.first {
+            mac.update(bytes);
+        }
+        for (_, mac) in &mut self.others {
+            mac.update(bytes);
+        }
+    }
+
+    /// The key under which some candidate is right. Every candidate is compared under every key.
+    #[inline]
+    fn matching(&mut self, candidates: &[u8]) -> Option<usize> {
+        let mut matched = self.first.take().and_then(|(index, mac)| mac.matches(candidates).then_some(index));
+        for (index, mac) in self.others.drain(..) {
+            if mac.matches(candidates) && matched.is_none() {
+                matched = Some(index);
+            }
+        }
+        matched
     }
 }
 
