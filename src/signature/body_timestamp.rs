@@ -32,6 +32,7 @@ impl BodyTimestamp {
     }
 
     /// A member that is missing, stands there twice, or is neither a number nor a string, is no timestamp.
+    #[inline(never)]
     pub(crate) fn read(&self, unit: TimestampUnit, body: &[u8]) -> Result<SignedTimestamp, RejectionReason> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
         let text = Step { path: &self.path }.deserialize(&mut deserializer).and_then(|text| {

@@ -270,6 +270,7 @@ impl ResolvedScheme {
         Ok(Presented { candidates: found.candidates, timestamp, key_id })
     }
 
+    #[cold]
     fn read_further<'h>(&self, headers: &'h HeaderMap, found: &mut Found<'h>) -> Result<(), RejectionReason> {
         let mut any = !found.is_empty();
         for name in &self.further_headers {
@@ -413,6 +414,7 @@ impl ResolvedScheme {
     }
 }
 
+#[cold]
 fn key_id(names: &Names, headers: &HeaderMap) -> Result<Box<[u8]>, RejectionReason> {
     let id = names.find(headers)?.ok_or(RejectionReason::MissingHeader)?;
     if id.is_empty() || id.len() > MAX_KEY_ID_BYTES {

@@ -300,15 +300,19 @@ impl Template {
     /// What comes before the body, where it is fed as it arrives.
     #[inline]
     pub(crate) fn before_body(&self, filling: &Filling<'_>, feed: impl FnMut(&[u8])) {
-        let end = self.body.unwrap_or(0);
-        write(&self.slots[..end], filling, &[], feed);
+        let slots = &self.slots[..self.body.unwrap_or(0)];
+        if !slots.is_empty() {
+            write(slots, filling, &[], feed);
+        }
     }
 
     /// What comes after the body, where it was fed as it arrived; else everything.
     #[inline]
     pub(crate) fn after_body(&self, filling: &Filling<'_>, body: &[u8], feed: impl FnMut(&[u8])) {
-        let begin = self.body.map_or(0, |body| body + 1);
-        write(&self.slots[begin..], filling, body, feed);
+        let slots = &self.slots[self.body.map_or(0, |body| body + 1)..];
+        if !slots.is_empty() {
+            write(slots, filling, body, feed);
+        }
     }
 
     /// All of it, with the body that has arrived.
@@ -386,11 +390,8 @@ impl<F: FnMut(&[u8])> Joined<F> {
     }
 }
 
-#[inline]
+#[inline(never)]
 fn write(slots: &[Slot], filling: &Filling<'_>, body: &[u8], feed: impl FnMut(&[u8])) {
-    if slots.is_empty() {
-        return;
-    }
     let mut joined = Joined { bytes: [0; JOINED_BYTES], used: 0, feed };
     let url = |part: fn(&PublicUrl) -> &str| filling.url.map_or(&[][..], |url| part(url).as_bytes());
     for slot in slots {

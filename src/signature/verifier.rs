@@ -12,10 +12,12 @@ use super::authenticator::Authenticator;
 use super::keyring::{Eligible, Key, Keyring};
 use super::mac::MacState;
 use super::resolved::Presented;
+#[cfg(feature = "ed25519")]
+use super::resolved::ResolvedScheme;
 use super::secret::Secrets;
 use super::template::{Head, PublicUrl};
 use super::timestamp::SignedTimestamp;
-use super::verify::{self, Unverified};
+use super::verify::{self, Unverified, Verify};
 use crate::error::{ConfigError, Rejection, RejectionReason};
 
 /// Verifies signatures alone, without a layer: for a function that is handed headers and a body, or a tool that
@@ -227,29 +229,38 @@ impl<'v> Verification<'v> {
                 Verdict { proof: Ok(Proof { secret_label, signed_at, identity: None }), signed_at }
             }
             Authenticator::Code { verify: code, url } => {
-                let url = url.as_ref().map(PublicUrl::as_str);
-                let request = Unverified::new(self.head, body, now, url);
-                let mut refusal = RejectionReason::SignatureMismatch;
-                for (index, key) in self.keyring.keys(&self.eligible) {
-                    let Key::Secret(secret) = key else { continue };
-                    match verify::verify(&**code, &request, secret) {
-                        Ok(authentic) if !self.eligible.barred => {
-                            let (signed_at, identity) = authentic.into_parts();
-                            let secret_label = Arc::clone(self.keyring.label(index));
-                            return Verdict {
-                                proof: Ok(Proof { secret_label, signed_at, identity }),
-                                signed_at,
-                            };
-                        }
-                        Ok(_) | Err(RejectionReason::SignatureMismatch) => {}
-                        // What a panic left undecided, a sender must be asked to repeat.
-                        Err(_) if refusal == RejectionReason::VerificationPanicked => {}
-                        Err(reason) => refusal = reason,
-                    }
-                }
-                Verdict::refused(refusal)
+                self.finish_by_code(&**code, url.as_ref(), body, now)
             }
         }
+    }
+
+    /// Out of the way of what nearly every request takes.
+    #[cold]
+    fn finish_by_code(
+        &self,
+        code: &dyn Verify,
+        url: Option<&PublicUrl>,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Verdict {
+        let url = url.map(PublicUrl::as_str);
+        let request = Unverified::new(self.head, body, now, url);
+        let mut refusal = RejectionReason::SignatureMismatch;
+        for (index, key) in self.keyring.keys(&self.eligible) {
+            let Key::Secret(secret) = key else { continue };
+            match verify::verify(code, &request, secret) {
+                Ok(authentic) if !self.eligible.barred => {
+                    let (signed_at, identity) = authentic.into_parts();
+                    let secret_label = Arc::clone(self.keyring.label(index));
+                    return Verdict { proof: Ok(Proof { secret_label, signed_at, identity }), signed_at };
+                }
+                Ok(_) | Err(RejectionReason::SignatureMismatch) => {}
+                // What a panic left undecided, a sender must be asked to repeat.
+                Err(_) if refusal == RejectionReason::VerificationPanicked => {}
+                Err(reason) => refusal = reason,
+            }
+        }
+        Verdict::refused(refusal)
     }
 
     /// The key under which some candidate is right. Every candidate is compared under every key.
@@ -262,15 +273,21 @@ impl<'v> Verification<'v> {
         if let Authenticator::Data(scheme) = self.authenticator
             && matches!(scheme.key().kind, super::keyring::KeyKind::Ed25519)
         {
-            let mut message = Vec::with_capacity(body.len() + 64);
-            scheme.whole(self.head, self.presented, body, |bytes| message.extend_from_slice(bytes));
-            let mut keys = self.keyring.keys(&self.eligible);
-            let verifies = |key: &Key| matches!(key, Key::Ed25519(key) if super::ed25519::verifies(key, &message, candidates));
-            matched = keys.find(|(_, key)| verifies(key)).map(|(index, _)| index);
+            matched = self.matching_ed25519(scheme, body);
         }
         #[cfg(not(feature = "ed25519"))]
         let _ = body;
         matched.filter(|_| !self.eligible.barred)
+    }
+
+    #[cfg(feature = "ed25519")]
+    #[cold]
+    fn matching_ed25519(&self, scheme: &ResolvedScheme, body: &[u8]) -> Option<usize> {
+        let candidates = &self.presented.candidates;
+        let mut message = Vec::with_capacity(body.len() + 64);
+        scheme.whole(self.head, self.presented, body, |bytes| message.extend_from_slice(bytes));
+        let verifies = |key: &Key| matches!(key, Key::Ed25519(key) if super::ed25519::verifies(key, &message, candidates));
+        self.keyring.keys(&self.eligible).find(|(_, key)| verifies(key)).map(|(index, _)| index)
     }
 
     /// What tells this event from others where its envelope has no id: the digest of all that was signed, or, where
