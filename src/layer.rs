@@ -368,7 +368,8 @@ impl<D, St> WebhookLayer<D, St> {
 
     /// How many bodies are read at once whose sender has proved nothing yet. Beyond that requests are answered
     /// 503. Times the body limit, it bounds what strangers can make this process hold. Default: 256, which with
-    /// bodies of 1 MiB are 256 MiB.
+    /// bodies of 1 MiB are 256 MiB. Requests that wait for the secrets of a [tenant](crate::Tenants) have no body yet, and
+    /// are bounded apart.
     ///
     /// # Errors
     ///
