@@ -223,6 +223,7 @@ mod error;
 mod future;
 mod handshake;
 mod layer;
+mod member;
 mod observe;
 mod panic;
 mod pointer;

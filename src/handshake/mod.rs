@@ -7,7 +7,6 @@
 mod challenge;
 mod checks;
 mod head;
-mod member;
 mod resolved;
 mod signed;
 

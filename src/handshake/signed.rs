@@ -2,11 +2,13 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::de::StrRead;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::Reply;
 use super::challenge::{as_json, as_text, empty, is_plain};
-use super::{Reply, member};
+use crate::member;
 use crate::signature::Signer;
 
 /// Zoom's tokens have some twenty characters.
@@ -60,7 +62,7 @@ impl Signed {
 
 impl Trigger {
     fn is_met(&self, headers: &HeaderMap, body: &str) -> bool {
-        let at = |path: &[String]| member::find(path, body).ok().flatten();
+        let at = |path: &[String]| member::find(path, StrRead::new(body)).ok().flatten();
         match self {
             Self::Member { path, value } => at(path).is_some_and(|found| is(found, value)),
             Self::EmptyList { path } => at(path).is_some_and(is_nothing),
@@ -85,7 +87,7 @@ fn is_nothing(found: &RawValue) -> bool {
 
 /// The string at a path.
 fn text(path: &[String], body: &str) -> Option<String> {
-    let found = member::find(path, body).ok().flatten()?;
+    let found = member::find(path, StrRead::new(body)).ok().flatten()?;
     serde_json::from_str(found.get()).ok()
 }
 

@@ -1,12 +1,13 @@
 //! A timestamp within the signed body, read once the signature holds.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::de::SliceRead;
+use serde_json::value::RawValue;
 
 use super::timestamp::{SignedTimestamp, TimestampUnit};
 use crate::error::{ConfigError, RejectionReason};
-use crate::pointer;
+use crate::{member, pointer};
 
 /// Where in the body.
 #[derive(Clone, Debug)]
@@ -34,63 +35,15 @@ impl BodyTimestamp {
     /// A member that is missing, stands there twice, or is neither a number nor a string, is no timestamp.
     #[inline(never)]
     pub(crate) fn read(&self, unit: TimestampUnit, body: &[u8]) -> Result<SignedTimestamp, RejectionReason> {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let text = Step { path: &self.path }.deserialize(&mut deserializer).and_then(|text| {
-            deserializer.end()?;
-            Ok(text)
-        });
-        match text {
-            Ok(Some(text)) => SignedTimestamp::parse(unit, text.as_bytes()),
-            Ok(None) | Err(_) => Err(RejectionReason::MalformedTimestamp),
-        }
-    }
-}
-
-/// One step of the path.
-struct Step<'p> {
-    path: &'p [String],
-}
-
-impl<'de> DeserializeSeed<'de> for Step<'_> {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.path.is_empty() {
-            deserializer.deserialize_any(self)
-        } else {
-            deserializer.deserialize_map(self)
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Step<'_> {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.path.is_empty() { "a timestamp" } else { "an object" })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let Some((name, rest)) = self.path.split_first() else {
-            return Err(A::Error::custom("an object is no timestamp"));
-        };
-        let mut found = None;
-        while let Some(member) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if member != *name {
-                map.next_value::<IgnoredAny>()?;
-            } else if found.replace(map.next_value_seed(Step { path: rest })?).is_some() {
-                return Err(A::Error::custom("a timestamp stands there twice"));
+        let found = member::find(&self.path, SliceRead::new(body)).ok().flatten();
+        let text = match found.map(RawValue::get).ok_or(RejectionReason::MalformedTimestamp)? {
+            text if text.starts_with('"') => {
+                serde_json::from_str(text).map_err(|_| RejectionReason::MalformedTimestamp)?
             }
-        }
-        Ok(found.flatten())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
+            // A number as it is written; what else there may be is not written like one.
+            other => Cow::Borrowed(other),
+        };
+        SignedTimestamp::parse(unit, text.as_bytes())
     }
 }
 

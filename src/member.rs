@@ -4,12 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::de::Read;
 use serde_json::value::RawValue;
 
 /// The value at a path through objects; `None` where there is none. An error where the body is no JSON, the path leads
 /// through something else than objects, or a name of it stands there twice.
-pub(super) fn find<'b>(path: &[String], body: &'b str) -> Result<Option<&'b RawValue>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(body);
+pub(crate) fn find<'b>(
+    path: &[String],
+    body: impl Read<'b>,
+) -> Result<Option<&'b RawValue>, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::new(body);
     let found = Step { path }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(found)
@@ -47,7 +51,7 @@ impl<'de> Visitor<'de> for Step<'_> {
             if member != *name {
                 map.next_value::<IgnoredAny>()?;
             } else if found.replace(map.next_value_seed(Step { path: rest })?).is_some() {
-                return Err(A::Error::custom("a member of a handshake stands there twice"));
+                return Err(A::Error::custom("a member stands there twice"));
             }
         }
         Ok(found.flatten())
@@ -56,12 +60,14 @@ impl<'de> Visitor<'de> for Step<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::de::StrRead;
+
     use super::*;
     use crate::pointer;
 
     #[allow(clippy::unwrap_in_result, reason = "the path is not what is tested")]
     fn at<'b>(path: &str, body: &'b str) -> Result<Option<&'b str>, serde_json::Error> {
-        find(&pointer::parse(path).unwrap(), body).map(|found| found.map(RawValue::get))
+        find(&pointer::parse(path).unwrap(), StrRead::new(body)).map(|found| found.map(RawValue::get))
     }
 
     #[test]
