@@ -9,8 +9,8 @@ use super::keyring::{KeyKind, Keyring};
 use super::mac::MacKind;
 use super::resolved::{Presented, ResolvedScheme};
 use super::secret::Secrets;
-use super::template::{Names, PublicUrl};
-use super::verify::{Verify, single};
+use super::template::{Names, PublicUrl, single};
+use super::verify::Verify;
 use crate::error::{ConfigError, RejectionReason};
 
 #[derive(Clone, Debug)]

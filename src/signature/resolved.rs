@@ -11,9 +11,8 @@ use super::grammar::{Decoding, Found, HeaderGrammar, MAX_CANDIDATES};
 use super::keyring::KeyKind;
 use super::mac::MacKind;
 use super::scheme::{Algorithm, SignatureScheme, TimestampSource};
-use super::template::{Filling, Head, Names, Part, PublicUrl, Template};
+use super::template::{Filling, Head, Names, Part, PublicUrl, Template, single};
 use super::timestamp::{SignedTimestamp, TimestampUnit};
-use super::verify::single;
 use crate::error::{ConfigError, RejectionReason};
 
 /// Five minutes each way: what Stripe chose and most providers copied. Wide enough for clocks that NTP
@@ -327,18 +326,18 @@ impl ResolvedScheme {
     }
 
     pub(crate) fn describe(&self) -> SchemeDescription {
-        let (algorithm, noun) = match self.algorithm {
-            Algorithm::HmacSha1 => ("HMAC-SHA1", "signature"),
-            Algorithm::HmacSha256 => ("HMAC-SHA256", "signature"),
-            Algorithm::HmacSha384 => ("HMAC-SHA384", "signature"),
-            Algorithm::HmacSha512 => ("HMAC-SHA512", "signature"),
+        let algorithm = match self.algorithm {
+            Algorithm::HmacSha1 => "HMAC-SHA1",
+            Algorithm::HmacSha256 => "HMAC-SHA256",
+            Algorithm::HmacSha384 => "HMAC-SHA384",
+            Algorithm::HmacSha512 => "HMAC-SHA512",
             #[cfg(feature = "ed25519")]
-            Algorithm::Ed25519 => ("Ed25519", "signature"),
-            Algorithm::Token => ("token", "token"),
+            Algorithm::Ed25519 => "Ed25519",
+            Algorithm::Token => "token",
         };
         let encoded = match self.decoding {
             Decoding::Encoded(encoding, _) => encoding.name(),
-            Decoding::Token => noun,
+            Decoding::Token => "token",
         };
         let mut headers: Vec<_> = self.signature_headers().cloned().collect();
         if let Some(Source::Header(names)) = &self.timestamp {

@@ -72,15 +72,24 @@ impl Names {
     #[inline]
     pub(crate) fn find<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h [u8]>, RejectionReason> {
         for name in &self.0 {
-            let mut lines = headers.get_all(name).iter();
-            let Some(value) = lines.next() else { continue };
-            if lines.next().is_some() {
-                return Err(RejectionReason::DuplicateHeader);
+            match single(headers, name) {
+                Err(RejectionReason::MissingHeader) => {}
+                found => return found.map(Some),
             }
-            return Ok(Some(trim_blanks(value.as_bytes())));
         }
         Ok(None)
     }
+}
+
+/// The one line of a header, without the blanks around it.
+#[inline]
+pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], RejectionReason> {
+    let mut lines = headers.get_all(name).iter();
+    let value = lines.next().ok_or(RejectionReason::MissingHeader)?;
+    if lines.next().is_some() {
+        return Err(RejectionReason::DuplicateHeader);
+    }
+    Ok(trim_blanks(value.as_bytes()))
 }
 
 /// One part of the signed bytes.

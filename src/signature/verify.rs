@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, Method, Uri};
 
 use super::secret::Secret;
-use super::template::Head;
+use super::template::{Head, single};
 use super::timestamp::{SignedTimestamp, TimestampUnit};
 #[cfg(doc)]
 use crate::error::ConfigError;
@@ -248,13 +248,4 @@ impl Authentic {
     pub(crate) fn into_parts(self) -> (Option<u64>, Option<Vec<u8>>) {
         (self.signed_at, self.identity)
     }
-}
-
-pub(crate) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], RejectionReason> {
-    let mut lines = headers.get_all(name).iter();
-    let value = lines.next().ok_or(RejectionReason::MissingHeader)?;
-    if lines.next().is_some() {
-        return Err(RejectionReason::DuplicateHeader);
-    }
-    Ok(super::grammar::trim_blanks(value.as_bytes()))
 }
