@@ -26,6 +26,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod common;
+#[path = "common/stop.rs"]
+mod stop;
 
 use std::collections::BTreeSet;
 use std::env::{self, VarError};
@@ -57,6 +59,7 @@ use tower_webhook::{
 };
 
 use self::common::Platform;
+use self::stop::stop_signal;
 
 /// How long a client may take to send the head of a request, and how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -227,27 +230,6 @@ async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()
     }
     drop(listener);
     tokio::time::timeout(GRACE, connections.shutdown()).await.is_ok()
-}
-
-/// Ends at Ctrl-C or SIGTERM.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends at Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { drop(interrupt.recv().await) })
 }
 
 /// The secrets of a platform, and whether they are the public one for development.

@@ -13,11 +13,12 @@
 //! `receiver` shows what a server needs besides: timeouts for slow heads and idle connections.
 #![allow(clippy::print_stdout, reason = "a program for the terminal")]
 
+#[path = "../common/stop.rs"]
+mod stop;
 mod verify;
 
 use std::env;
 use std::error::Error;
-use std::future::Future;
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +27,7 @@ use tower_webhook::{
     ConfigError, Delivery, Envelope, EventRouter, HandlerError, Provider, Retries, Secrets, WebhookLayer,
 };
 
+use self::stop::stop_signal;
 use self::verify::SendGrid;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,25 +77,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let drained = shutdown.drain(Duration::from_secs(10)).await;
     println!("stopped, {} handlers before their end", drained.stopped());
     Ok(())
-}
-
-/// Ends at Ctrl-C or SIGTERM.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ends at Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move { drop(interrupt.recv().await) })
 }
