@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use super::standard_webhooks::message;
 use super::{Provider, preset};
 use crate::envelope::Envelope;
-use crate::signature::{Encoding, Pairs, Part, SignatureScheme};
+use crate::signature::{KeyEncoding, SignatureScheme};
 
 /// The Polar preset.
 #[must_use]
@@ -18,18 +19,14 @@ pub fn provider() -> Provider {
     preset(
         Provider::builder("polar")
             .signature(
-                SignatureScheme::hmac_sha256("webhook-signature")
-                    .with_grammar(Pairs::versions("v1"))
-                    .with_encoding(Encoding::Base64)
-                    .with_timestamp_header("webhook-timestamp")
-                    .with_signed([
-                        Part::header("webhook-id"),
-                        Part::literal("."),
-                        Part::Timestamp,
-                        Part::literal("."),
-                        Part::Body,
-                    ])
-                    .with_tolerance(Duration::from_secs(300)),
+                // As the specification has it, but for the key.
+                message(
+                    SignatureScheme::hmac_sha256("webhook-signature"),
+                    "v1",
+                    "webhook-id",
+                    "webhook-timestamp",
+                )
+                .with_key_encoding(KeyEncoding::Utf8),
             )
             .envelope(Envelope::identified_by_header("webhook-id").with_payload("/data"))
             .answer_deadline(Duration::from_secs(10))
