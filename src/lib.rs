@@ -222,6 +222,8 @@ mod envelope;
 mod error;
 mod future;
 mod handshake;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod inbox;
 mod layer;
 mod member;
 mod observe;
