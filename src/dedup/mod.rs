@@ -2,6 +2,9 @@
 //! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) mod sql;
+mod warning;
 
 use std::fmt;
 use std::future::Future;
@@ -11,6 +14,11 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
+#[cfg(feature = "postgres")]
+pub use self::sql::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sql::sqlite::SqliteStore;
+pub use self::warning::StoreWarning;
 
 use crate::error::BoxError;
 
