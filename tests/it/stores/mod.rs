@@ -1,0 +1,4 @@
+//! Stores on real servers and files.
+
+mod postgres;
+mod sqlite;
