@@ -7,9 +7,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failures=0
 pid=
+pg_stop=
 work=$(mktemp -d)
 cleanup() {
     if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+    if [ -n "$pg_stop" ]; then stop_postgres; fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -55,13 +57,16 @@ done
 
 cargo build --locked --all-features --examples --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
-receiver= send= twilio= sendgrid=
+receiver= send= twilio= sendgrid= postgres= sqlite= redis=
 while read -r program; do
     case $(basename "$program" .exe) in
     receiver) receiver=$program ;;
     send) send=$program ;;
     twilio) twilio=$program ;;
     sendgrid) sendgrid=$program ;;
+    postgres) postgres=$program ;;
+    sqlite) sqlite=$program ;;
+    redis) redis=$program ;;
     *)
         if timeout 60 "$program" >"$work/program" 2>&1; then
             passed "$(basename "$program") runs to its end"
@@ -413,6 +418,68 @@ fi
 code=0
 env SENDGRID_PUBLIC_KEY=this-is-no-public-key timeout 10 "$sendgrid" >"$work/out" 2>&1 || code=$?
 if [ "$code" -eq 1 ]; then passed 'sendgrid: no key that is none'; else failed "sendgrid: a key that is none: $code"; fi
+
+### Marks that last: each is sent 40 events twice, killed in between, and sent them once more.
+
+# lasts NAME [VARIABLE=VALUE].. : expects that 40 payments are booked once each, which `booked` prints.
+lasts() {
+    local name=$1 program=${!1}
+    shift
+    start_code "$program" "$@"
+    if "$send" "$base/webhooks/caspay" --provider caspay --count 40 --concurrency 8 --duplicate >"$work/sent" 2>&1; then
+        passed "$name: 40 events twice"
+    else
+        failed "$name: 40 events twice"
+        sed 's/^/      send: /' "$work/sent" | tail -n 5
+    fi
+    "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1 || failed "$name: one more"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
+    start_code "$program" "$@"
+    if "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1; then
+        passed "$name: a duplicate after SIGKILL and a new start"
+    else
+        failed "$name: a duplicate after SIGKILL and a new start"
+    fi
+    stop "$name: SIGTERM"
+    if [ "$(booked)" = 41 ]; then passed "$name: each is booked once"; else failed "$name: $(booked) instead of 41"; fi
+}
+
+booked() { sed -n 's/^stopped.*; \([0-9]*\) payments are booked$/\1/p' "$work/out"; }
+lasts sqlite SHOP_DB="$work/shop.db"
+
+# The newest server programs of PostgreSQL, which Debian does not put on the PATH.
+pg=$(command -v initdb >/dev/null && dirname "$(command -v initdb)" ||
+    find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+if [ -n "$pg" ] && [ -x "$pg/initdb" ]; then
+    # PostgreSQL refuses to run as root.
+    data=$(mktemp -d)
+    as_server=()
+    if [ "$(id -u)" -eq 0 ]; then
+        as_server=(setpriv --reuid postgres --regid postgres --clear-groups)
+        chown postgres "$data"
+    fi
+    in_data() { (cd "$data" && "${as_server[@]}" "$@" >>"$work/pg" 2>&1); }
+    stop_postgres() {
+        in_data "$pg/pg_ctl" -D "$data/pg" -m immediate stop || true
+        rm -rf "$data"
+    }
+    port=$((20000 + RANDOM % 10000))
+    pg_stop=1
+    if in_data "$pg/initdb" --no-sync --auth trust --username postgres -D "$data/pg" &&
+        in_data "$pg/pg_ctl" -D "$data/pg" -w -l "$data/log" start \
+            -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$data"; then
+        url=postgres://postgres@127.0.0.1:$port/postgres
+        lasts postgres DATABASE_URL="$url"
+    else
+        failed 'postgres: the server did not start'
+        sed 's/^/      /' "$work/pg"
+    fi
+    stop_postgres
+    pg_stop=
+else
+    printf 'SKIP  postgres: its server is not installed\n'
+fi
 
 if [ "$failures" -gt 0 ]; then
     printf '\n%s of the examples failed\n' "$failures"
