@@ -245,7 +245,7 @@ pub mod testing;
 pub use self::body::Body;
 pub use self::clock::{Clock, SystemClock};
 #[doc(inline)]
-pub use self::dedup::{DedupStore, LruStore};
+pub use self::dedup::{DedupStore, LruStore, SharedStore};
 pub use self::delivery::Delivery;
 #[doc(inline)]
 pub use self::dispatch::{Event, EventRouter, FromDelivery, FromRef, Handler, HandlerError, Outcome, State};

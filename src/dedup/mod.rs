@@ -2,6 +2,7 @@
 //! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
+mod shared;
 
 use std::fmt;
 use std::future::Future;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
+pub use self::shared::SharedStore;
 
 use crate::error::BoxError;
 

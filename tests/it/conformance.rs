@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 use tower_webhook::Clock;
 use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, StoreError, StoreInfo,
+    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, SharedStore, StoreError,
+    StoreInfo,
 };
 use tower_webhook::testing::ManualClock;
 use tower_webhook::testing::conformance::{Check, Suite};
@@ -271,6 +272,26 @@ mod lru {
             assert_eq!(store.info().capacity(), Some(capacity));
             finish(&store, "evt_1").await;
             assert_eq!(store.claim(&request("evt_1")).await.unwrap(), Claim::Done);
+        }
+    }
+}
+
+mod shared {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_store_chosen_at_run_time_conforms() {
+        for capacity in [4_095, 4_096] {
+            let make = move |clock| SharedStore::new(LruStore::with_clock(capacity, clock));
+            suite(make).run_all().await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn it_hides_no_bug_of_the_store_within() {
+        for &(bug, check) in PLANTED {
+            let found = suite(move |clock| SharedStore::new(Planted::new(bug, clock))).run(check).await;
+            assert!(found.is_err(), "{bug:?} passes {}", check.name());
         }
     }
 }
