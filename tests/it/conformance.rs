@@ -298,7 +298,7 @@ mod shared {
 
 /// What is wrong with a [`Planted`] store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
+pub(crate) enum Bug {
     None,
     GetThenSet,
     GetThenSetWithoutAwait,
@@ -335,7 +335,7 @@ enum Bug {
 }
 
 /// A correct store, except for its [`Bug`].
-struct Planted {
+pub(crate) struct Planted {
     bug: Bug,
     clock: ManualClock,
     state: Mutex<State>,
@@ -358,7 +358,7 @@ struct Entry {
 }
 
 impl Planted {
-    fn new(bug: Bug, clock: ManualClock) -> Self {
+    pub(crate) fn new(bug: Bug, clock: ManualClock) -> Self {
         Self { bug, clock, state: Mutex::default() }
     }
 

@@ -25,6 +25,7 @@ mod sdk;
 mod secrets;
 mod signature_header;
 mod signed_headers;
+mod stores;
 mod tenants;
 mod timestamps;
 mod ui;

@@ -1,0 +1,3 @@
+//! Every store, beyond what the conformance suite asks: what holds after any sequence of operations.
+
+mod model;
