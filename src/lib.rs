@@ -251,7 +251,7 @@ pub use self::dedup::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use self::dedup::SqliteStore;
 #[doc(inline)]
-pub use self::dedup::{DedupStore, LruStore};
+pub use self::dedup::{DedupStore, LruStore, SharedStore};
 pub use self::delivery::Delivery;
 #[doc(inline)]
 pub use self::dispatch::{Event, EventRouter, FromDelivery, FromRef, Handler, HandlerError, Outcome, State};

@@ -2,6 +2,7 @@
 //! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
+mod shared;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod sql;
 mod warning;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
+pub use self::shared::SharedStore;
 #[cfg(feature = "postgres")]
 pub use self::sql::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
