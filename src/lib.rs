@@ -244,6 +244,9 @@ pub mod testing;
 
 pub use self::body::Body;
 pub use self::clock::{Clock, SystemClock};
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use self::dedup::RedisStore;
 #[doc(inline)]
 pub use self::dedup::{DedupStore, LruStore};
 pub use self::delivery::Delivery;

@@ -2,6 +2,9 @@
 //! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
+#[cfg(feature = "redis")]
+mod redis;
+mod warning;
 
 use std::fmt;
 use std::future::Future;
@@ -11,6 +14,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+pub use self::warning::StoreWarning;
 
 use crate::error::BoxError;
 
