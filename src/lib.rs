@@ -244,9 +244,13 @@ pub mod testing;
 
 pub use self::body::Body;
 pub use self::clock::{Clock, SystemClock};
+#[cfg(feature = "postgres")]
+pub use self::dedup::PostgresStore;
 #[cfg(feature = "redis")]
 #[doc(inline)]
 pub use self::dedup::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::dedup::SqliteStore;
 #[doc(inline)]
 pub use self::dedup::{DedupStore, LruStore};
 pub use self::delivery::Delivery;

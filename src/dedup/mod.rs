@@ -4,6 +4,8 @@
 mod lru;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) mod sql;
 mod warning;
 
 use std::fmt;
@@ -16,6 +18,10 @@ use sha2::{Digest, Sha256};
 pub use self::lru::{LruStats, LruStore};
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sql::sqlite::SqliteStore;
 pub use self::warning::StoreWarning;
 
 use crate::error::BoxError;
