@@ -26,6 +26,7 @@ mod sdk;
 mod secrets;
 mod signature_header;
 mod signed_headers;
+mod stores;
 mod tenants;
 mod timestamps;
 mod ui;
