@@ -248,6 +248,9 @@ pub use self::body::Body;
 pub use self::clock::{Clock, SystemClock};
 #[cfg(feature = "postgres")]
 pub use self::dedup::PostgresStore;
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use self::dedup::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::dedup::SqliteStore;
 #[doc(inline)]
