@@ -10,18 +10,23 @@ run() { step "$*"; "$@"; }
 skipped=()
 skip() { skipped+=("$*"); printf '\n!!! SKIPPED: %s\n' "$*" >&2; }
 
+# Debian keeps the programs of PostgreSQL off PATH.
+has_command() {
+    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
 # Installs Debian packages for a command that is missing; says so where it cannot.
 ensure_command() {
     local command=$1 as_root=()
     shift
-    if command -v "$command" >/dev/null; then return; fi
+    if has_command "$command"; then return; fi
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
     step "install $*"
     # The index may be stale or partly out of reach; installing is what tells.
     "${as_root[@]}" apt-get update -q || true
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -q --no-install-recommends "$@" || true
-    if ! command -v "$command" >/dev/null; then
+    if ! has_command "$command"; then
         printf '\n!!! %s is missing and could not be installed\n' "$command" >&2
     fi
 }
@@ -47,6 +52,9 @@ if ! command -v cargo >/dev/null; then
 fi
 ensure_command cc gcc libc6-dev # rustc links with it
 ensure_command curl curl        # the examples are called over HTTP
+# The tests start servers of their own; a service that a package starts is not used.
+ensure_command redis-server redis-server
+ensure_command initdb postgresql
 
 if has_component rustfmt fmt; then
     run cargo fmt --check

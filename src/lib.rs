@@ -222,6 +222,8 @@ mod envelope;
 mod error;
 mod future;
 mod handshake;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod inbox;
 mod layer;
 mod member;
 mod observe;
@@ -244,6 +246,10 @@ pub mod testing;
 
 pub use self::body::Body;
 pub use self::clock::{Clock, SystemClock};
+#[cfg(feature = "postgres")]
+pub use self::dedup::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::dedup::SqliteStore;
 #[doc(inline)]
 pub use self::dedup::{DedupStore, LruStore, SharedStore};
 pub use self::delivery::Delivery;

@@ -3,6 +3,9 @@
 
 mod lru;
 mod shared;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) mod sql;
+mod warning;
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +16,11 @@ use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
 pub use self::shared::SharedStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sql::sqlite::SqliteStore;
+pub use self::warning::StoreWarning;
 
 use crate::error::BoxError;
 

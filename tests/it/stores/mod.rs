@@ -1,3 +1,5 @@
-//! Every store, beyond what the conformance suite asks: what holds after any sequence of operations.
+//! Stores on real servers and files, and every store beside a model.
 
 mod model;
+mod postgres;
+mod sqlite;
