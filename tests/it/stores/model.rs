@@ -15,6 +15,7 @@ use tower_webhook::dedup::{
 };
 use tower_webhook::testing::ManualClock;
 
+use super::{postgres, sqlite};
 use crate::conformance::{Bug, Planted};
 
 const EVENTS: usize = 3;
@@ -327,6 +328,39 @@ fn lru_of_sixteen_shards_conforms_to_the_model() {
 fn a_store_chosen_at_run_time_conforms_to_the_model() {
     let store = |clock| SharedStore::new(LruStore::with_clock(4_096, clock));
     conforms_to_the_model(512, async || clocked(store)).unwrap();
+}
+
+#[test]
+fn postgres_conforms_to_the_model() {
+    let make = async || {
+        let (store, pool) = postgres::store().await;
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let sooner = "UPDATE tower_webhook_events \
+                SET ends_at = ends_at - $2 * interval '1 second' WHERE key = ANY($1)";
+            let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+            sqlx::query(sooner).bind(keys).bind(time.as_secs_f64()).execute(&pool).await.unwrap();
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
+}
+
+#[test]
+fn sqlite_conforms_to_the_model() {
+    let make = async || {
+        let (store, pool, folder) = sqlite::store().await;
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let _kept = &folder;
+            let millis = i64::try_from(time.as_millis()).unwrap();
+            for key in keys {
+                let sooner = "UPDATE tower_webhook_events SET ends_at = ends_at - ? WHERE key = ?";
+                let key = key.as_bytes().as_slice();
+                sqlx::query(sooner).bind(millis).bind(key).execute(&pool).await.unwrap();
+            }
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
 }
 
 /// What can be planted but for races, which take several threads, and for odd keys.
