@@ -22,7 +22,7 @@ use crate::stores::receiver::{fresh_name, request};
 /// Longer than a busy machine needs for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn connect(url: &str) -> MultiplexedConnection {
+pub(super) async fn connect(url: &str) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     let client = Client::open(url).unwrap();
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
