@@ -22,7 +22,7 @@ use self::servers::PostgresServer;
 
 const ROUNDS: usize = 15;
 /// Statements a round.
-const ROUND: usize = 300;
+const ROUND: usize = 100;
 /// What the rate should be of the bare statement's at least.
 const GOAL: f64 = 0.8;
 
