@@ -72,6 +72,7 @@ fi
 run env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
 run bash scripts/examples.sh
+run bash scripts/model.sh
 
 # Providers' own packages, from two registries: where these are out of reach, the tests with them do not run.
 step "tests/sdk/setup.sh"

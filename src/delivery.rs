@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -48,6 +48,8 @@ use crate::envelope::{DIGEST_PREFIX, Scanned};
 #[derive(Clone)]
 pub struct Delivery {
     inner: Arc<Inner>,
+    /// What middleware of the dispatch gives to handlers. Of this clone alone.
+    extensions: Extensions,
 }
 
 struct Inner {
@@ -98,7 +100,7 @@ impl Delivery {
             started,
             moved,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), extensions: Extensions::new() }
     }
 
     /// A delivery whose envelope cannot be read. Its id is the digest of the body, so that a dead-letter hook
@@ -226,6 +228,28 @@ impl Delivery {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.inner.headers
+    }
+
+    /// What middleware of the dispatch has put beside the delivery, for a [`FromDelivery`](crate::FromDelivery) of
+    /// yours to take out. Not serialised.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Where a middleware of the dispatch puts what handlers shall get from it. It reaches this clone and the clones
+    /// made of it, no others.
+    ///
+    /// ```
+    /// use tower_webhook::{caspay, testing};
+    ///
+    /// let body = r#"{"id":"evt_1","type":"payment.completed","data":{}}"#;
+    /// let mut delivery = testing::delivery(&caspay::provider(), body).unwrap();
+    /// delivery.extensions_mut().insert("a connection");
+    /// assert_eq!(delivery.clone().extensions().get(), Some(&"a connection"));
+    /// ```
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
     }
 
     /// Whether its id tells it from others.

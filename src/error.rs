@@ -55,6 +55,12 @@ pub enum ConfigError {
         /// The header.
         header: String,
     },
+    /// A pool of fewer than two connections. An inbox leaves one for everything else.
+    #[error("an inbox needs a pool of at least 2 connections, this one has {connections}")]
+    PoolTooSmall {
+        /// What the pool may open.
+        connections: u32,
+    },
     /// No secret was given, so that nothing could be verified.
     #[error("no signing secret was given")]
     NoSecrets,

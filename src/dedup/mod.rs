@@ -4,6 +4,7 @@
 mod lru;
 #[cfg(feature = "redis")]
 mod redis;
+mod shared;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod sql;
 mod warning;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub use self::lru::{LruStats, LruStore};
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+pub use self::shared::SharedStore;
 #[cfg(feature = "postgres")]
 pub use self::sql::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]

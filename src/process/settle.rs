@@ -211,9 +211,14 @@ struct Claimed<'a, St> {
 impl<St: DedupStore> Claimed<'_, St> {
     async fn handled<T>(self, outcome: Outcome) -> Settled<T> {
         match outcome {
-            Outcome::Done | Outcome::Duplicate => {
+            Outcome::Done => {
                 self.complete().await;
                 Settled::accepted(Accepted::Handled, Outcome::Done)
+            }
+            // An inbox found its mark: the event is done, if not by this attempt.
+            Outcome::Duplicate => {
+                self.complete().await;
+                Settled::accepted(Accepted::Duplicate, Outcome::Duplicate)
             }
             // The handler declined: as if nobody took the type.
             Outcome::Unhandled => {

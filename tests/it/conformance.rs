@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::task::yield_now;
 use tower_webhook::Clock;
 use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, StoreError, StoreInfo,
+    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, SharedStore, StoreError,
+    StoreInfo,
 };
 use tower_webhook::testing::ManualClock;
 use tower_webhook::testing::conformance::{Check, Suite};
@@ -275,9 +276,29 @@ mod lru {
     }
 }
 
+mod shared {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_store_chosen_at_run_time_conforms() {
+        for capacity in [4_095, 4_096] {
+            let make = move |clock| SharedStore::new(LruStore::with_clock(capacity, clock));
+            suite(make).run_all().await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn it_hides_no_bug_of_the_store_within() {
+        for &(bug, check) in PLANTED {
+            let found = suite(move |clock| SharedStore::new(Planted::new(bug, clock))).run(check).await;
+            assert!(found.is_err(), "{bug:?} passes {}", check.name());
+        }
+    }
+}
+
 /// What is wrong with a [`Planted`] store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
+pub(crate) enum Bug {
     None,
     GetThenSet,
     GetThenSetWithoutAwait,
@@ -314,7 +335,7 @@ enum Bug {
 }
 
 /// A correct store, except for its [`Bug`].
-struct Planted {
+pub(crate) struct Planted {
     bug: Bug,
     clock: ManualClock,
     state: Mutex<State>,
@@ -337,7 +358,7 @@ struct Entry {
 }
 
 impl Planted {
-    fn new(bug: Bug, clock: ManualClock) -> Self {
+    pub(crate) fn new(bug: Bug, clock: ManualClock) -> Self {
         Self { bug, clock, state: Mutex::default() }
     }
 

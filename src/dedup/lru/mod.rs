@@ -1,16 +1,18 @@
 //! The default store: marks in the memory of one process. [`LruStore`] locks and counts, `shard` decides, `key`
-//! spreads.
+//! spreads, `sync` locks.
 
 mod key;
 mod shard;
+mod sync;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use self::key::KeyHasher;
 use self::shard::Shard;
+use self::sync::{AtomicU64, Mutex, MutexGuard};
 use super::{Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo};
 use crate::clock::{Clock, SystemClock};
 
@@ -171,6 +173,13 @@ impl LruStore {
         self.shards[self.hasher.shard(key, self.shards.len())].lock()
     }
 
+    /// The shard of `key`, and the time, which is read under the lock: while a thread waited for it, another may have
+    /// written what is newer than a reading from before.
+    fn shard_now(&self, key: &DedupKey) -> (MutexGuard<'_, Shard>, Duration) {
+        let shard = self.shard(key);
+        (shard, self.now())
+    }
+
     /// The time since the store was made: the one reading of the clock in an operation.
     fn now(&self) -> Duration {
         self.clock.monotonic().saturating_duration_since(self.origin)
@@ -179,13 +188,15 @@ impl LruStore {
 
 impl DedupStore for LruStore {
     async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claim, StoreError> {
-        let now = self.now();
-        self.shard(request.key()).claim(request.key(), request.lease(), now)
+        let (mut shard, now) = self.shard_now(request.key());
+        shard.claim(request.key(), request.lease(), now)
     }
 
     async fn complete(&self, lease: &Lease, retain: Duration) -> Result<Completion, StoreError> {
-        let now = self.now();
-        let (completion, evicted_young) = self.shard(lease.key()).complete(lease, retain, now);
+        let (completion, evicted_young) = {
+            let (mut shard, now) = self.shard_now(lease.key());
+            shard.complete(lease, retain, now)
+        };
         if evicted_young {
             self.evicted_young.fetch_add(1, Ordering::Relaxed);
             #[cfg(feature = "metrics")]

@@ -94,11 +94,10 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether the database gave one of these codes as its reason.
-pub(crate) fn has_code(error: &StoreError, codes: &[&str]) -> bool {
+/// The code that the database gave as its reason.
+pub(crate) fn code(error: &StoreError) -> Option<Cow<'_, str>> {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
-    let code = source.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
-    code.is_some_and(|code| codes.contains(&&*code))
+    source.and_then(sqlx::Error::as_database_error).and_then(|error| error.code())
 }
 
 #[cfg(test)]

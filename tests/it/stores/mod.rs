@@ -1,4 +1,8 @@
-//! Stores on real servers: what they keep, and what of it is left when a server fails.
+//! Stores on real servers and files: what they keep, what is left of it when a server fails, and what holds for every
+//! store after any sequence of operations.
 
+mod model;
+mod postgres;
 mod receiver;
 mod redis;
+mod sqlite;

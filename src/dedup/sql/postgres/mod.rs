@@ -1,16 +1,20 @@
 //! Marks in PostgreSQL.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::sync::Semaphore;
 
 use super::{
-    CLAIM_ROUNDS, CONTENDED, acquired, column, failed, found, has_code, left, readable, units, unknown_state,
+    CLAIM_ROUNDS, CONTENDED, acquired, code, column, failed, found, left, readable, units, unknown_state,
 };
 use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
+use crate::error::ConfigError;
+use crate::inbox::Inbox;
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
@@ -78,6 +82,8 @@ const PURGE_BATCH: i64 = 1_000;
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    /// Shared by the inboxes of this pool.
+    transactions: Arc<Semaphore>,
 }
 
 impl PostgresStore {
@@ -93,7 +99,19 @@ impl PostgresStore {
     /// A store in the database of `pool`. Nothing is sent yet.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        // All connections but one, which stays for claims and for handlers that use the pool beside their transaction.
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let transactions = Semaphore::new(connections.saturating_sub(1).min(Semaphore::MAX_PERMITS));
+        Self { pool, transactions: Arc::new(transactions) }
+    }
+
+    /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PoolTooSmall`] where the pool has fewer than two connections: one stays free for everything else.
+    pub fn inbox(&self) -> Result<Inbox<Postgres>, ConfigError> {
+        Inbox::new(&self.pool, &self.transactions)
     }
 
     /// Runs [`SCHEMA`](Self::SCHEMA). Instances may do so at the same time.
@@ -143,18 +161,13 @@ impl PostgresStore {
         }
         Ok(warnings)
     }
-
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
-    }
 }
 
 impl DedupStore for PostgresStore {
     async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claim, StoreError> {
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         match claim(&mut connection, request).await {
-            // Where the pool's transactions are stricter than READ COMMITTED: another claim was faster.
-            Err(error) if has_code(&error, &[SERIALIZATION_FAILURE, DEADLOCK]) => Ok(CONTENDED),
+            Err(error) if is_conflict(&error) => Ok(CONTENDED),
             answer => answer,
         }
     }
@@ -182,9 +195,7 @@ impl DedupStore for PostgresStore {
     }
 
     async fn forget(&self, key: &DedupKey) -> Result<(), StoreError> {
-        let forget = sqlx::query(include_str!("forget.sql")).bind(key.as_bytes());
-        forget.execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        forget(&self.pool, key).await
     }
 
     fn info(&self) -> StoreInfo {
@@ -240,6 +251,48 @@ pub(crate) async fn complete(
         .execute(connection)
         .await?;
     Ok(completed.rows_affected() == 1)
+}
+
+/// As [`complete`], and only in the transaction that claimed the event: one that the handler ended holds no mark.
+pub(crate) async fn complete_claimed_here(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    retain: Duration,
+) -> Result<bool, sqlx::Error> {
+    const HERE: &str =
+        concat!(include_str!("complete.sql"), " AND xmin::text::bigint = txid_current() % 4294967296");
+    let completed = sqlx::query(HERE)
+        .bind(lease.key().as_bytes())
+        .bind(column(lease.fence()))
+        .bind(units(retain, MICROSECOND))
+        .execute(connection)
+        .await?;
+    Ok(completed.rows_affected() == 1)
+}
+
+/// Gives a claimed event back, and says what happened.
+pub(crate) async fn fail(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    error: &str,
+) -> Result<(), sqlx::Error> {
+    let fail = sqlx::query(include_str!("fail.sql"))
+        .bind(lease.key().as_bytes())
+        .bind(column(lease.fence()))
+        .bind(&*readable(error));
+    fail.execute(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn forget(pool: &PgPool, key: &DedupKey) -> Result<(), StoreError> {
+    let forget = sqlx::query(include_str!("forget.sql")).bind(key.as_bytes());
+    forget.execute(pool).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether another transaction was faster, where the pool's are stricter than READ COMMITTED.
+pub(crate) fn is_conflict(error: &StoreError) -> bool {
+    matches!(code(error).as_deref(), Some(SERIALIZATION_FAILURE | DEADLOCK))
 }
 
 impl fmt::Debug for PostgresStore {

@@ -2,17 +2,25 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::Semaphore;
 
-use super::{CLAIM_ROUNDS, CONTENDED, acquired, column, failed, found, left, readable, units, unknown_state};
+use super::{
+    CLAIM_ROUNDS, CONTENDED, acquired, code, column, failed, found, left, readable, units, unknown_state,
+};
 use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
+use crate::error::ConfigError;
+use crate::inbox::Inbox;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+const SQLITE_BUSY: u32 = 5;
 
 /// Ended rows that one statement of a purge removes, while other writers wait.
 const PURGE_BATCH: i64 = 500;
@@ -65,6 +73,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1_500);
 #[derive(Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// Shared by the inboxes of this pool.
+    transactions: Arc<Semaphore>,
 }
 
 impl SqliteStore {
@@ -92,7 +102,18 @@ impl SqliteStore {
     /// A store in the file of `pool`. Nothing is done yet.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+        // SQLite has one writer at a time. Waiting for a place is fair; waiting for SQLite's lock is not.
+        Self { pool, transactions: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
+    /// Its transactions write, and are therefore one at a time, in the order of their arrival: keep handlers short.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::PoolTooSmall`] where the pool has fewer than two connections: one stays free for everything else.
+    pub fn inbox(&self) -> Result<Inbox<Sqlite>, ConfigError> {
+        Inbox::new(&self.pool, &self.transactions)
     }
 
     /// Runs [`SCHEMA`](Self::SCHEMA). Processes may do so at the same time.
@@ -147,10 +168,6 @@ impl SqliteStore {
         }
         Ok(warnings)
     }
-
-    pub(crate) fn pool(&self) -> &SqlitePool {
-        &self.pool
-    }
 }
 
 impl DedupStore for SqliteStore {
@@ -183,9 +200,7 @@ impl DedupStore for SqliteStore {
     }
 
     async fn forget(&self, key: &DedupKey) -> Result<(), StoreError> {
-        let forget = sqlx::query(include_str!("forget.sql")).bind(key.as_bytes().as_slice());
-        forget.execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        forget(&self.pool, key).await
     }
 
     fn info(&self) -> StoreInfo {
@@ -242,6 +257,32 @@ pub(crate) async fn complete(
         .execute(connection)
         .await?;
     Ok(completed.rows_affected() == 1)
+}
+
+/// Gives a claimed event back, and says what happened.
+pub(crate) async fn fail(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    error: &str,
+) -> Result<(), sqlx::Error> {
+    let fail = sqlx::query(include_str!("fail.sql"))
+        .bind(lease.key().as_bytes().as_slice())
+        .bind(column(lease.fence()))
+        .bind(&*readable(error));
+    fail.execute(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn forget(pool: &SqlitePool, key: &DedupKey) -> Result<(), StoreError> {
+    let forget = sqlx::query(include_str!("forget.sql")).bind(key.as_bytes().as_slice());
+    forget.execute(pool).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether another writer was in the way for longer than the busy timeout. Extended codes have the plain one in their
+/// lowest byte.
+pub(crate) fn is_busy(error: &StoreError) -> bool {
+    code(error).and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
 
 impl fmt::Debug for SqliteStore {
