@@ -7,9 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failures=0
 pid=
+pg_stop=
+redis_pid=
 work=$(mktemp -d)
 cleanup() {
     if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+    if [ -n "$pg_stop" ]; then stop_postgres; fi
+    if [ -n "$redis_pid" ]; then kill -KILL "$redis_pid" 2>/dev/null || true; fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -55,13 +59,16 @@ done
 
 cargo build --locked --all-features --examples --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
-receiver= send= twilio= sendgrid=
+receiver= send= twilio= sendgrid= postgres= sqlite= redis=
 while read -r program; do
     case $(basename "$program" .exe) in
     receiver) receiver=$program ;;
     send) send=$program ;;
     twilio) twilio=$program ;;
     sendgrid) sendgrid=$program ;;
+    postgres) postgres=$program ;;
+    sqlite) sqlite=$program ;;
+    redis) redis=$program ;;
     *)
         if timeout 60 "$program" >"$work/program" 2>&1; then
             passed "$(basename "$program") runs to its end"
@@ -413,6 +420,109 @@ fi
 code=0
 env SENDGRID_PUBLIC_KEY=this-is-no-public-key timeout 10 "$sendgrid" >"$work/out" 2>&1 || code=$?
 if [ "$code" -eq 1 ]; then passed 'sendgrid: no key that is none'; else failed "sendgrid: a key that is none: $code"; fi
+
+### Marks that last: each is sent 40 events twice, killed in between, and sent them once more.
+
+# lasts NAME [VARIABLE=VALUE].. : expects that 40 payments are booked once each, which `booked` prints.
+lasts() {
+    local name=$1 program=${!1}
+    shift
+    start_code "$program" "$@"
+    if "$send" "$base/webhooks/caspay" --provider caspay --count 40 --concurrency 8 --duplicate >"$work/sent" 2>&1; then
+        passed "$name: 40 events twice"
+    else
+        failed "$name: 40 events twice"
+        sed 's/^/      send: /' "$work/sent" | tail -n 5
+    fi
+    "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1 || failed "$name: one more"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
+    start_code "$program" "$@"
+    if "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1; then
+        passed "$name: a duplicate after SIGKILL and a new start"
+    else
+        failed "$name: a duplicate after SIGKILL and a new start"
+    fi
+    stop "$name: SIGTERM"
+    if [ "$(booked)" = 41 ]; then passed "$name: each is booked once"; else failed "$name: $(booked) instead of 41"; fi
+}
+
+booked() { sed -n 's/^stopped.*; \([0-9]*\) payments are booked$/\1/p' "$work/out"; }
+lasts sqlite SHOP_DB="$work/shop.db"
+
+# Two instances share one Redis: what one has handled is a duplicate at the other, also after a restart of Redis.
+if command -v redis-server >/dev/null; then
+    port=$((20000 + RANDOM % 10000))
+    start_redis() {
+        : >"$work/redis"
+        redis-server --port "$port" --bind 127.0.0.1 --dir "$work" --save '' --appendonly yes >"$work/redis" 2>&1 &
+        redis_pid=$!
+        for _ in $(seq 200); do
+            if grep -qi 'ready to accept connections' "$work/redis"; then return; fi
+            sleep 0.05
+        done
+        give_up 'redis: the server did not start'
+    }
+    secret=CASPAY_WEBHOOK_SECRET=a-secret-for-this-example
+    send_to_redis() {
+        if env "$secret" "$send" "$base/webhooks/caspay" --provider caspay --id evt_1 >"$work/sent" 2>&1; then
+            passed "redis: $1"
+        else
+            failed "redis: $1"
+        fi
+    }
+    start_redis
+    start_code "$redis" "$secret" REDIS_URL="redis://127.0.0.1:$port/"
+    send_to_redis 'an event'
+    handled=$(count 'handled "evt_1"')
+    stop 'redis: SIGTERM'
+    kill -KILL "$redis_pid"
+    wait "$redis_pid" 2>/dev/null || true
+    start_redis
+    start_code "$redis" "$secret" REDIS_URL="redis://127.0.0.1:$port/"
+    send_to_redis 'the same event to another instance, after SIGKILL for Redis'
+    handled=$((handled + $(count 'handled "evt_1"')))
+    stop 'redis: SIGTERM'
+    if [ "$handled" -eq 1 ]; then passed 'redis: it is handled once'; else failed "redis: handled $handled times"; fi
+    kill -KILL "$redis_pid"
+    wait "$redis_pid" 2>/dev/null || true
+    redis_pid=
+else
+    printf 'SKIP  redis: its server is not installed\n'
+fi
+
+# The newest server programs of PostgreSQL, which Debian does not put on the PATH.
+pg=$(command -v initdb >/dev/null && dirname "$(command -v initdb)" ||
+    find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+if [ -n "$pg" ] && [ -x "$pg/initdb" ]; then
+    # PostgreSQL refuses to run as root.
+    data=$(mktemp -d)
+    as_server=()
+    if [ "$(id -u)" -eq 0 ]; then
+        as_server=(setpriv --reuid postgres --regid postgres --clear-groups)
+        chown postgres "$data"
+    fi
+    in_data() { (cd "$data" && "${as_server[@]}" "$@" >>"$work/pg" 2>&1); }
+    stop_postgres() {
+        in_data "$pg/pg_ctl" -D "$data/pg" -m immediate stop || true
+        rm -rf "$data"
+    }
+    port=$((20000 + RANDOM % 10000))
+    pg_stop=1
+    if in_data "$pg/initdb" --no-sync --auth trust --username postgres -D "$data/pg" &&
+        in_data "$pg/pg_ctl" -D "$data/pg" -w -l "$data/log" start \
+            -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$data"; then
+        url=postgres://postgres@127.0.0.1:$port/postgres
+        lasts postgres DATABASE_URL="$url"
+    else
+        failed 'postgres: the server did not start'
+        sed 's/^/      /' "$work/pg"
+    fi
+    stop_postgres
+    pg_stop=
+else
+    printf 'SKIP  postgres: its server is not installed\n'
+fi
 
 if [ "$failures" -gt 0 ]; then
     printf '\n%s of the examples failed\n' "$failures"

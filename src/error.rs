@@ -109,6 +109,13 @@ pub enum ConfigError {
         /// What was given.
         prefix: String,
     },
+    /// The beginning of a store's keys is empty, longer than 64 bytes, or has blanks, braces or anything that is not
+    /// visible ASCII.
+    #[error("`{prefix}` cannot begin a key: expected 1 to 64 visible ASCII characters without braces")]
+    InvalidKeyPrefix {
+        /// What was given.
+        prefix: String,
+    },
     /// The secrets of a layer for tenants were to be replaced: it asks its [`SecretSource`](crate::SecretSource).
     #[error("the secrets of this layer come from its source: tell its `TenantCache` that they have changed")]
     SecretsOfTenants,

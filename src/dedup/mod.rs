@@ -2,6 +2,8 @@
 //! [`docs::stores`](crate::docs::stores) for a store of your own.
 
 mod lru;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod sql;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use self::lru::{LruStats, LruStore};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::shared::SharedStore;
 #[cfg(feature = "postgres")]
 pub use self::sql::postgres::PostgresStore;

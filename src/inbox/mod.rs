@@ -171,9 +171,9 @@ impl<DB: InboxDatabase> Inbox<DB> {
         DB::forget(&self.pool, &key).await
     }
 
-    /// Apart from what a store in the same table would claim. `#` cannot stand in the name of a provider or endpoint.
+    /// Apart from what a store in the same table claims, for a receiver or for a worker's stage (`#name`).
     fn scope(&self, delivery: &Delivery) -> String {
-        format!("{}#{}", delivery.scope(), self.stage)
+        format!("{}##{}", delivery.scope(), self.stage)
     }
 }
 
@@ -225,11 +225,4 @@ impl<DB: InboxDatabase> fmt::Debug for Inbox<DB> {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// Permits for transactions: all connections of the pool but one, which stays for claims and for handlers that use the
-/// pool beside their transaction.
-pub(crate) fn permits<DB: sqlx::Database>(pool: &Pool<DB>) -> Arc<Semaphore> {
-    let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-    Arc::new(Semaphore::new(connections.saturating_sub(1).min(Semaphore::MAX_PERMITS)))
 }

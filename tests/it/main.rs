@@ -19,6 +19,7 @@ mod handshakes;
 mod middleware;
 mod observability;
 mod pipeline;
+mod promises;
 mod properties;
 mod responses;
 mod scheme_errors;

@@ -14,7 +14,7 @@ use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
 use crate::error::ConfigError;
-use crate::inbox::{self, Inbox};
+use crate::inbox::Inbox;
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
@@ -99,8 +99,10 @@ impl PostgresStore {
     /// A store in the database of `pool`. Nothing is sent yet.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        let transactions = inbox::permits(&pool);
-        Self { pool, transactions }
+        // All connections but one, which stays for claims and for handlers that use the pool beside their transaction.
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let transactions = Semaphore::new(connections.saturating_sub(1).min(Semaphore::MAX_PERMITS));
+        Self { pool, transactions: Arc::new(transactions) }
     }
 
     /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
