@@ -6,17 +6,22 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::redis::Cmd;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, SharedStore, StoreError,
+    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, RedisStore, SharedStore,
+    StoreError,
 };
 use tower_webhook::testing::ManualClock;
 
-use super::{postgres, sqlite};
+use super::{postgres, redis, sqlite};
 use crate::conformance::{Bug, Planted};
+use crate::servers::redis_url;
 
 const EVENTS: usize = 3;
 
@@ -339,6 +344,27 @@ fn postgres_conforms_to_the_model() {
                 SET ends_at = ends_at - $2 * interval '1 second' WHERE key = ANY($1)";
             let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
             sqlx::query(sooner).bind(keys).bind(time.as_secs_f64()).execute(&pool).await.unwrap();
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
+}
+
+#[test]
+fn redis_conforms_to_the_model() {
+    let make = async || {
+        let connection = redis::connect(&redis_url()).await;
+        let store = RedisStore::new(connection.clone());
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let millis = i64::try_from(time.as_millis()).unwrap();
+            for key in keys {
+                let name = format!("webhook:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()));
+                let left: i64 = redis::ask(&connection, &Cmd::pttl(&name)).await;
+                if left > 0 {
+                    // What has no time left is removed.
+                    let _known: bool = redis::ask(&connection, &Cmd::pexpire(&name, left - millis)).await;
+                }
+            }
         };
         (store, pass)
     };

@@ -36,7 +36,7 @@ async fn manage(url: &str) -> ConnectionManager {
     Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap()
 }
 
-async fn ask<T: FromRedisValue>(connection: &MultiplexedConnection, command: &Cmd) -> T {
+pub(super) async fn ask<T: FromRedisValue>(connection: &MultiplexedConnection, command: &Cmd) -> T {
     command.query_async(&mut connection.clone()).await.unwrap()
 }
 
