@@ -8,6 +8,7 @@ mod chaos;
 mod dice;
 mod effects;
 mod failpoint;
+mod faults;
 
 mod fleet;
 mod journal;
