@@ -17,8 +17,9 @@ pub(super) enum Promise {
     Memory,
 }
 
-/// How much later than its lease a process may be seen to end.
-const SLACK: Micros = 1_000_000;
+/// How much later than its lease a process may be seen to end: longer than the pauses of a run, in which a receiver does
+/// nothing and may then be killed.
+const SLACK: Micros = 2_500_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {

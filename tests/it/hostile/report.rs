@@ -8,8 +8,7 @@ use super::effects::Effect;
 use super::failpoint::Point;
 use super::journal::{Entry, What};
 use super::oracle::Verdict;
-use super::receiver::Said;
-use super::runs::Plan;
+use super::runs::{Peace, Plan};
 
 pub(super) struct Report {
     pub(super) plan: Plan,
@@ -18,12 +17,7 @@ pub(super) struct Report {
     pub(super) deliveries: u64,
     pub(super) acknowledged: usize,
     pub(super) odd_answers: Vec<(String, u16)>,
-    /// Events that did not end in 200 after the last fault and a lease.
-    pub(super) unfinished: Vec<String>,
-    /// Handlers and tasks that were left at the end.
-    pub(super) in_flight: u64,
-    /// Receivers whose counter of lost leases is not what was journalled.
-    pub(super) miscounted: Vec<Said>,
+    pub(super) peace: Peace,
     /// Of the server.
     pub(super) restarts: u64,
     /// Of the server and of receivers.
@@ -49,10 +43,10 @@ impl Report {
         let offenders: Vec<_> = self.verdict.lost.iter().chain(&self.verdict.doubled).take(3).collect();
         let histories: Vec<_> = offenders.iter().map(|id| self.history(id)).collect();
         assert!(offenders.is_empty(), "{self}\n{}", histories.join("\n"));
-        assert!(self.unfinished.is_empty(), "{self}\nunfinished: {:?}", self.unfinished);
+        assert!(self.peace.unfinished.is_empty(), "{self}\nunfinished: {:?}", self.peace.unfinished);
         assert!(self.odd_answers.is_empty(), "{self}\nanswers: {:?}", self.odd_answers);
-        assert!(self.miscounted.is_empty(), "{self}\nmiscounted: {:?}", self.miscounted);
-        assert_eq!(self.in_flight, 0, "{self}\nleft in flight");
+        assert!(self.peace.miscounted.is_empty(), "{self}\nmiscounted: {:?}", self.peace.miscounted);
+        assert_eq!(self.peace.in_flight, 0, "{self}\nleft in flight");
         let kills = self.kills();
         for point in self.plan.kind.points() {
             let kills = kills.get(&point).copied().unwrap_or_default();
@@ -119,7 +113,7 @@ impl fmt::Display for Report {
             self.verdict.lost.len(),
             self.verdict.doubled.len(),
             self.verdict.explained,
-            self.unfinished.len(),
+            self.peace.unfinished.len(),
         )
     }
 }

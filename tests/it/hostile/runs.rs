@@ -12,9 +12,9 @@ use tokio::time::{sleep, timeout};
 use super::dice::Dice;
 use super::failpoint::{Armed, Point};
 use super::fleet::Process;
-use super::journal::What;
+use super::journal::{Entry, What};
 use super::oracle::{Promise, judge};
-use super::receiver::{Kind, LEASE};
+use super::receiver::{Kind, LEASE, Said};
 use super::report::Report;
 use super::traffic::Traffic;
 use super::world::{Blow, World};
@@ -130,8 +130,8 @@ pub(super) async fn run(plan: Plan) -> Report {
     if plan.blows {
         parts.spawn(strike(Arc::clone(&run)));
     }
-    let deadline =
-        start + Duration::from_secs(60) + Duration::from_millis(20) * u32::try_from(plan.deliveries).unwrap();
+    // Only a run that gets nowhere comes to it.
+    let deadline = start + Duration::from_secs(300 + plan.deliveries / 20);
     let enough = || {
         assert!(Instant::now() < deadline, "no end in sight: {:?}", run.targets.0.lock().unwrap());
         traffic.deliveries() >= plan.deliveries && run.targets.least() >= plan.kills
@@ -142,36 +142,8 @@ pub(super) async fn run(plan: Plan) -> Report {
         part.unwrap();
     }
 
-    // Peace. What was in flight when the last process died ends with its lease.
+    let peace = peace(&run.world, &traffic, &ports).await;
     let world = &run.world;
-    let mut receivers = Vec::new();
-    for port in &ports {
-        receivers.push(Process::listening(world, *port, &[]).await);
-    }
-    sleep(LEASE + Duration::from_millis(200)).await;
-    let unfinished = traffic.deliver_again().await;
-    let mut in_flight = 0;
-    let mut miscounted = Vec::new();
-    for receiver in receivers {
-        let mut said = receiver.said().await.expect("a receiver at peace answers");
-        for _ in 0..200 {
-            if said.in_flight == 0 && said.pending == 0 {
-                break;
-            }
-            sleep(Duration::from_millis(50)).await;
-            said = receiver.said().await.expect("a receiver at peace answers");
-        }
-        in_flight += said.in_flight + u64::try_from(said.pending).unwrap();
-        let entries = world.entries();
-        let told = entries
-            .iter()
-            .filter(|entry| matches!(entry.what, What::LeaseLost(by, _) if by == said.incarnation));
-        if told.count() != usize::try_from(said.leases_lost).unwrap() {
-            miscounted.push(said);
-        }
-        let incarnation = receiver.incarnation;
-        assert!(receiver.stop(world).await.success(), "receiver {incarnation} did not end well");
-    }
     let (effects, entries) = (world.effects().await, world.entries());
     let acknowledged = traffic.acknowledged();
     let verdict = judge(plan.kind.promise(), &acknowledged, &effects, &entries);
@@ -182,15 +154,59 @@ pub(super) async fn run(plan: Plan) -> Report {
         deliveries: traffic.deliveries(),
         acknowledged: acknowledged.len(),
         odd_answers: traffic.odd_answers(),
-        unfinished,
-        in_flight,
-        miscounted,
+        peace,
         restarts: run.restarts.load(Ordering::Relaxed),
         pauses: run.pauses.load(Ordering::Relaxed),
         effects,
         entries,
         verdict,
     }
+}
+
+/// What was left when all faults were over.
+#[derive(Debug, Default)]
+pub(super) struct Peace {
+    /// Events that did not end in 200 after the last fault and a lease.
+    pub(super) unfinished: Vec<String>,
+    /// Handlers and tasks that did not end.
+    pub(super) in_flight: u64,
+    /// Receivers whose counters are not what was journalled.
+    pub(super) miscounted: Vec<Said>,
+}
+
+/// Receivers that nothing befalls finish what is left, and end.
+async fn peace(world: &World, traffic: &Arc<Traffic>, ports: &[u16]) -> Peace {
+    let mut receivers = Vec::new();
+    for port in ports {
+        receivers.push(Process::listening(world, *port, &[]).await);
+    }
+    // What was in flight when the last process died ends with its lease.
+    sleep(LEASE + Duration::from_millis(200)).await;
+    let mut peace = Peace { unfinished: traffic.deliver_again().await, ..Peace::default() };
+    for receiver in receivers {
+        let said = idle(&receiver).await;
+        peace.in_flight += said.in_flight + u64::try_from(said.pending).unwrap();
+        let told = |entry: &Entry| matches!(entry.what, What::LeaseLost(by, _) if by == said.incarnation);
+        let told = world.entries().into_iter().filter(told).count();
+        if told != usize::try_from(said.leases_lost).unwrap() || said.without_claim > 0 {
+            peace.miscounted.push(said);
+        }
+        let incarnation = receiver.incarnation;
+        assert!(receiver.stop(world).await.success(), "receiver {incarnation} did not end well");
+    }
+    peace
+}
+
+/// What a receiver says once nothing runs in it, or after a long time.
+async fn idle(receiver: &Process) -> Said {
+    for _ in 0..200 {
+        let said = receiver.said().await.expect("a receiver at peace answers");
+        if said.in_flight == 0 && said.pending == 0 {
+            return said;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    receiver.said().await.expect("a receiver at peace answers")
 }
 
 /// Keeps one receiver running, with another failpoint armed each time.
