@@ -16,6 +16,7 @@ mod envelope;
 mod faults;
 mod framing;
 mod handshakes;
+mod inbox;
 mod middleware;
 mod observability;
 mod pipeline;
