@@ -86,30 +86,36 @@ async fn f43_a_machine_that_vanishes_holds_its_event_for_the_idle_timeout() {
     shop.is_done("evt_1").await;
 }
 
-/// A handler whose database does not answer its commit in time: the sender is told to come back, and what the commit
-/// comes to is what the retry finds.
+/// A database that does not answer in the time that a handler has, before the commit or at it: the sender is told to
+/// come back, and the retry finds what came of it.
 #[tokio::test]
 async fn f11_a_commit_that_outlasts_the_handlers_time_is_not_torn() {
-    let (shop, remote, proxy) = wired().await;
-    let runs = Runs::new();
-    let layer = remote.booking(&runs).with_timing(short()).unwrap();
-    let (answer, run) = remote.begin(&layer, "evt_1", &runs).await;
-    proxy.set(Wire::Frozen);
-    run.succeed();
-    assert_eq!(answer.await.unwrap().0, 503);
-    assert!(layer.shutdown().drain(60 * SECOND).await.is_complete());
-    assert_eq!(shop.effects("evt_1").await, 0);
-    proxy.set(Wire::Whole);
-    let committed = async {
-        while shop.effects("evt_1").await == 0 {
-            tokio::time::sleep(SECOND / 100).await;
+    for (wire, commits) in [(Wire::Frozen, false), (Wire::HoldsCommits, true)] {
+        let (shop, remote, proxy) = wired().await;
+        let runs = Runs::new();
+        let layer = remote.booking(&runs).with_timing(short()).unwrap();
+        let (answer, run) = remote.begin(&layer, "evt_1", &runs).await;
+        proxy.set(wire);
+        run.succeed();
+        assert_eq!(answer.await.unwrap().0, 503);
+        assert!(layer.shutdown().drain(60 * SECOND).await.is_complete());
+        assert_eq!(shop.effects("evt_1").await, 0, "{wire:?}");
+        proxy.set(Wire::Whole);
+        if commits {
+            let committed = async {
+                while shop.effects("evt_1").await == 0 {
+                    tokio::time::sleep(SECOND / 100).await;
+                }
+            };
+            within_a_minute(committed).await;
+            shop.is_done("evt_1").await;
+        } else {
+            shop.comes_back("evt_1").await;
         }
-    };
-    within_a_minute(committed).await;
-    shop.is_done("evt_1").await;
-    // And its connection is good for more.
-    assert_eq!(remote.handle(&remote.booking(&runs), "evt_2", &runs).await, HANDLED);
-    shop.is_done("evt_2").await;
+        // And its connection is good for more.
+        assert_eq!(remote.handle(&remote.booking(&runs), "evt_2", &runs).await, HANDLED);
+        shop.is_done("evt_2").await;
+    }
 }
 
 /// Waits until a shop's pool has noticed that its server is another process now.

@@ -33,6 +33,11 @@ pub(crate) fn short() -> Timing {
     timing.with_lease(2 * SECOND)
 }
 
+/// The defaults, but for a store, which has 600 ms.
+pub(crate) fn impatient() -> Timing {
+    timing().with_store_timeout(Duration::from_millis(600))
+}
+
 impl Marks {
     pub(crate) async fn new() -> Self {
         Self::open(fresh().await).await
@@ -84,7 +89,7 @@ impl Marks {
     }
 
     /// Every lease ends, as it does for a holder that stands still for too long.
-    async fn expire(&self) {
+    pub(crate) async fn expire(&self) {
         sqlx::raw_sql(EXPIRE).execute(&self.pool).await.unwrap();
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Wire {
     LosesCommits,
     /// It is cut when the server has answered a commit, before the answer arrives.
     LosesAnswersToCommits,
+    /// A commit that is on its way to the server stays there until the wire is whole.
+    HoldsCommits,
     /// Nothing moves in either direction, and nobody is told.
     Frozen,
 }
@@ -74,6 +76,9 @@ async fn carry(
                 let commit = sent.windows(COMMIT.len()).any(|window| window == COMMIT);
                 if sent.is_empty() || commit && now == Wire::LosesCommits {
                     return Ok(());
+                }
+                if commit && now == Wire::HoldsCommits {
+                    wire.wait_for(|wire| *wire == Wire::Whole).await.expect("the test goes on");
                 }
                 server.write_all(sent).await?;
                 if commit && now == Wire::LosesAnswersToCommits {
