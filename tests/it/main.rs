@@ -17,6 +17,7 @@ mod faults;
 mod framing;
 mod handshakes;
 mod hostile;
+mod inbox;
 mod middleware;
 mod observability;
 mod pipeline;
