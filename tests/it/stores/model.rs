@@ -290,7 +290,8 @@ pub(super) fn conforms_to_the_model<St: DedupStore, Pass: AsyncFn(&[DedupKey], D
     cases: u32,
     make: impl AsyncFnOnce() -> (St, Pass),
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
     let (store, pass) = runtime.block_on(make());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
