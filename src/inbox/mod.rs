@@ -50,8 +50,8 @@ use crate::provider::check_name;
 /// # When an attempt fails
 ///
 /// It is rolled back, and recorded afterwards in a transaction of its own: the row's `attempts` and `last_error` are
-/// for operators to read. (A process that is killed records nothing. Nor does an attempt that another one has
-/// meanwhile succeeded.) An event that is dead-lettered commits nothing: the hook has it.
+/// for operators to read. (A process that is killed records nothing, nor does a handler that runs into the layer's
+/// timeout, nor an attempt that another one has overtaken.) An event that is dead-lettered commits nothing: the hook has it.
 ///
 /// # What a handler must not do
 ///
