@@ -182,6 +182,7 @@ impl<DB: InboxDatabase> Inbox<DB> {
 impl Inbox<sqlx::Postgres> {
     /// How long a statement of the transaction waits for a lock: a redelivery for the attempt before it, but also your
     /// handler for a row of yours. Default: 500 ms, for a sender waits too, and its next attempt finds the event done.
+    /// A redelivery waits for two seconds at the most, whatever this says.
     ///
     /// SQLite has one lock, and waits for it as long as the connection's `busy_timeout` says.
     pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
