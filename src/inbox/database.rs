@@ -98,7 +98,8 @@ mod postgres {
         }
 
         async fn probe(connection: &mut Connection<Self>) -> Result<(), sqlx::Error> {
-            // Refused in a transaction that has failed, and outside of one.
+            // Refused in a transaction that has failed, and outside of one: sqlx ends all of it where a handler's
+            // savepoint could not be set.
             sqlx::raw_sql("SAVEPOINT tower_webhook").execute(connection).await.map(drop)
         }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -163,11 +163,6 @@ async fn commit<DB: InboxDatabase>(
     let Some(mut held) = held else {
         return retry("the handler ended and its `Tx` did not come back".into());
     };
-    const ENDED: &str = "the handler ended the transaction that held the mark";
-    // sqlx rolls all of it back where a savepoint could not be set.
-    if !held.is_in_transaction() {
-        return retry(ENDED.into());
-    }
     let completed = match lease {
         // It fails where a statement of the handler has failed: a commit alone would roll back without a word.
         Some(lease) => DB::complete(&mut held, lease, inbox.settings.retention).await,
@@ -175,7 +170,7 @@ async fn commit<DB: InboxDatabase>(
     };
     match completed {
         Ok(true) => {}
-        Ok(false) => return retry(ENDED.into()),
+        Ok(false) => return retry("the handler ended the transaction that held the mark".into()),
         Err(error) => return retry(error.into()),
     }
     match held.commit().await {

@@ -90,7 +90,21 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
         error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_)) => {
             StoreError::corrupt(error)
         }
+        error if is_damage(&error) => StoreError::corrupt(error),
         error => StoreError::unavailable(error),
+    }
+}
+
+/// Whether the database did answer, and what it holds makes no sense: a value that nothing can be reckoned with
+/// (PostgreSQL's class 22), a file that is damaged or none (SQLite). Nothing may run because of that.
+fn is_damage(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: u32 = 11;
+    const SQLITE_NOTADB: u32 = 26;
+    let Some(code) = error.as_database_error().and_then(|error| error.code()) else { return false };
+    match code.parse::<u32>() {
+        // PostgreSQL's codes have five characters, SQLite's numbers fewer.
+        Ok(number) if code.len() < 5 => [SQLITE_CORRUPT, SQLITE_NOTADB].contains(&(number & 0xff)),
+        _ => code.starts_with("22"),
     }
 }
 

@@ -18,9 +18,11 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 use tempfile::TempDir;
+use tower::{Layer as _, ServiceExt as _};
 use tower_webhook::dedup::SqliteStore;
+use tower_webhook::{Delivery, Envelope, EventRouter, Outcome, Provider, SignatureScheme, testing};
 
-use self::shop::Shop;
+use self::shop::{Shop, Tx, book};
 use crate::stage::{DUPLICATE, HANDLED, Runs};
 
 pub(crate) type Db = sqlx::Sqlite;
@@ -53,4 +55,31 @@ async fn who_waits_too_long_for_the_writer_is_told_to_come_back() {
     assert_eq!(other.send(&instance, "evt_1").await, DUPLICATE);
     assert_eq!(other.handle(&instance, "evt_2", &runs).await, HANDLED);
     assert_eq!((shop.effects("evt_1").await, shop.effects("evt_2").await), (1, 1));
+}
+
+/// A transaction that reads first is a writer from its beginning: what it has read cannot be outdated when it writes.
+#[tokio::test]
+async fn a_handler_may_read_first() {
+    let shop = Shop::new().await;
+    let other = shop.another(1).await;
+    sqlx::raw_sql("PRAGMA busy_timeout = 0").execute(&other.pool).await.unwrap();
+    let events = EventRouter::new().fallback(move |_: Delivery, mut tx: Tx| {
+        let other = other.pool.clone();
+        async move {
+            let _: i64 = sqlx::query_scalar("SELECT count(*) FROM ledger").fetch_one(&mut *tx).await?;
+            let between = sqlx::raw_sql("INSERT INTO ledger VALUES ('between')").execute(&other).await;
+            assert!(between.is_err(), "there is one writer");
+            book(&mut tx, "evt_1").await
+        }
+    });
+    // Without an identity there is no mark, whose insertion would make it a writer.
+    let acme = Provider::builder("acme")
+        .signature(SignatureScheme::hmac_sha256("x-signature"))
+        .envelope(Envelope::unidentified().with_constant_event_type("acme.hint"))
+        .build()
+        .unwrap();
+    let delivery = testing::delivery(&acme, "{}").unwrap();
+    let outcome = shop.inbox().layer(events).oneshot(delivery).await.unwrap();
+    assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
+    assert_eq!((shop.effects("evt_1").await, shop.effects("between").await), (1, 0));
 }

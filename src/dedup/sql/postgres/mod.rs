@@ -48,6 +48,8 @@ const PURGE_BATCH: i64 = 1_000;
 ///   After a failover to a replica that had not received the last marks, their events run again; none is lost.
 /// - The pool's `acquire_timeout` does not matter: the layer gives a store 2 s for every operation
 ///   ([`Timing::store_timeout`](crate::Timing::store_timeout)), the wait for a connection included.
+/// - PgBouncer in transaction mode needs `max_prepared_statements` (1.21 and later): without it, one client's statement
+///   may be performed as another's of the same name. That is also so with sqlx's `statement_cache_capacity(0)`.
 /// - `test_before_acquire(false)` on the pool saves a round trip an operation.
 ///
 /// ```no_run

@@ -6,6 +6,7 @@ mod marks;
 use std::sync::Arc;
 
 use sqlx::sqlite::SqlitePoolOptions;
+use tower_webhook::OnStoreFailure;
 use tower_webhook::dedup::SqliteStore;
 
 use self::marks::{Marks, impatient, short};
@@ -130,7 +131,11 @@ async fn t100_garbage_in_a_row_is_an_error_and_never_new() {
         assert_eq!(marks.handle(&marks.layer(short()), "evt_1").await, HANDLED);
         let statement = sqlx::AssertSqlSafe(format!("UPDATE tower_webhook_events {change}"));
         sqlx::raw_sql(statement).execute(&marks.pool).await.unwrap();
-        assert_eq!(marks.send(&marks.layer(short()), "evt_1").await.0, 503, "{change}");
+        // Not even where a store that is down is done without: this one answers.
+        for policy in [OnStoreFailure::Reject, OnStoreFailure::Process] {
+            let layer = marks.layer(impatient()).with_on_store_failure(policy);
+            assert_eq!(marks.send(&layer, "evt_1").await.0, 503, "{change}");
+        }
         assert_eq!(marks.runs.starts.count(), 1, "{change}");
     }
 }
@@ -163,4 +168,26 @@ async fn t100_a_file_that_is_no_database_is_an_error() {
     let options = SqliteStore::options(home.path().join("shop.db"));
     let refused = within_a_minute(SqlitePoolOptions::new().connect_with(options)).await;
     assert!(refused.is_err(), "already the pool cannot be made");
+}
+
+/// The disk has damaged the file: nothing runs on the word of what is left.
+#[tokio::test]
+async fn t100_a_damaged_file_is_an_error_and_never_new() {
+    let marks = Marks::new().await;
+    assert_eq!(marks.handle(&marks.layer(impatient()), "evt_1").await, HANDLED);
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    sqlx::raw_sql(checkpoint).execute(&marks.pool).await.unwrap();
+    marks.pool.close().await;
+    let path = marks.home.path().join("shop.db");
+    let mut file = std::fs::read(&path).unwrap();
+    // All pages but the first one, which has the schema.
+    file[4_096..].fill(0xa5);
+    std::fs::write(&path, file).unwrap();
+    let pool = connect(&marks.home, 2).await;
+    let damaged = Marks { store: SqliteStore::new(pool.clone()), pool, ..marks };
+    for policy in [OnStoreFailure::Reject, OnStoreFailure::Process] {
+        let layer = damaged.layer(impatient()).with_on_store_failure(policy);
+        assert_eq!(damaged.send(&layer, "evt_1").await, UNAVAILABLE);
+    }
+    assert_eq!(damaged.runs.starts.count(), 1);
 }

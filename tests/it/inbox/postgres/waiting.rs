@@ -16,12 +16,16 @@ async fn two() -> (Shop, Shop, Runs) {
     (shop, other, Runs::new())
 }
 
-/// Until somebody waits for somebody else's lock.
-async fn somebody_waits(shop: &Shop) {
+/// How many wait for somebody else's lock.
+async fn waiting(shop: &Shop) -> i64 {
     let waiting = "SELECT count(*) FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sqlx::query_scalar(waiting).fetch_one(&shop.pool).await.unwrap()
+}
+
+async fn somebody_waits(shop: &Shop) {
     let asked = async {
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&shop.pool).await.unwrap() == 0 {
+        while waiting(shop).await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -68,6 +72,7 @@ async fn one_that_waits_too_long_is_told_to_come_back() {
     let (began, instance) = (std::time::Instant::now(), other.booking(&runs));
     assert_eq!(other.send(&instance, "evt_1").await, BUSY, "never 200 before it is done");
     assert!(began.elapsed() >= SECOND / 2, "the default lock timeout");
+    assert_eq!(waiting(&shop).await, 0, "the server has given up, too");
     run.succeed();
     assert_eq!(answer.await.unwrap(), HANDLED);
     assert_eq!(other.send(&instance, "evt_1").await, DUPLICATE);
