@@ -120,7 +120,7 @@ impl Shop {
 
     pub(crate) async fn row(&self, id: &str) -> Option<Row> {
         let row = "SELECT state, attempts, last_error FROM tower_webhook_events WHERE key = $1";
-        let key = DedupKey::new("caspay#inbox", "payment.completed", id);
+        let key = DedupKey::new("caspay##inbox", "payment.completed", id);
         sqlx::query_as(row).bind(key.as_bytes().as_slice()).fetch_optional(&self.pool).await.unwrap()
     }
 
