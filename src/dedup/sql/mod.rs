@@ -60,17 +60,17 @@ pub(crate) fn left(units: i64, unit: Duration) -> Duration {
     Duration::from_nanos(units.saturating_mul(u64::try_from(unit.as_nanos()).unwrap_or(u64::MAX)))
 }
 
-/// A sender's text as a column can hold it and a terminal show it: control characters escaped, no longer than 200
-/// characters. It identifies nothing; the key does.
+/// A sender's text as any column can hold it, whatever the database's encoding, and a terminal show it: what is not
+/// visible ASCII is escaped, and no more than 200 characters are kept. It identifies nothing; the key does.
 pub(crate) fn readable(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| !c.is_control() && c != '\\';
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '\\';
     if text.chars().take(READABLE + 1).all(plain) && text.chars().nth(READABLE).is_none() {
         return Cow::Borrowed(text);
     }
     let mut readable = String::new();
     for (index, c) in text.chars().enumerate() {
         if index == READABLE {
-            readable.push('…');
+            readable.push_str("...");
             break;
         }
         if plain(c) {
@@ -155,10 +155,11 @@ mod tests {
 
     #[test]
     fn operators_read_what_columns_can_hold() {
-        assert!(matches!(readable("evt_1 café"), Cow::Borrowed("evt_1 café")));
+        assert!(matches!(readable("evt_1 '; drop"), Cow::Borrowed("evt_1 '; drop")));
         assert_eq!(readable("a\0b\r\n\\"), r"a\u{0}b\r\n\\");
         assert_eq!(readable("\u{1b}[2J\u{7f}\u{85}"), r"\u{1b}[2J\u{7f}\u{85}");
-        assert_eq!(readable(&"é".repeat(200)), "é".repeat(200));
-        assert_eq!(readable(&"é".repeat(10_000)), format!("{}…", "é".repeat(200)));
+        assert_eq!(readable("café 🙂"), r"caf\u{e9} \u{1f642}");
+        assert_eq!(readable(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(readable(&"x".repeat(10_000)), format!("{}...", "x".repeat(200)));
     }
 }
