@@ -158,7 +158,7 @@ async fn f30_every_outcome_a_handler_may_return_is_honoured() {
     type Told = (fn() -> Outcome, Verdict, Verdict);
     let told: [Told; 5] = [
         (|| Outcome::Done, HANDLED, DUPLICATE),
-        (|| Outcome::Duplicate, HANDLED, DUPLICATE),
+        (|| Outcome::Duplicate, DUPLICATE, DUPLICATE),
         (|| Outcome::Unhandled, (200, "unhandled"), (200, "unhandled")),
         (|| Outcome::Busy { retry_after: 7 * SECOND }, (503, "handler_failed"), (503, "handler_failed")),
         (|| Outcome::Failed(HandlerError::retry("x")), (503, "handler_failed"), (503, "handler_failed")),

@@ -83,7 +83,7 @@ async fn f27_a_panic_rolls_back_and_the_retry_runs() {
         book(&mut tx, delivery.id()).await.unwrap();
         assert!(delivery.id().is_empty(), "after the booking");
     });
-    assert_eq!(shop.send(&shop.layer(events), "evt_1").await, FAILED);
+    assert_eq!(shop.send(&shop.layer(events), "evt_1").await, (503, "handler_panicked"));
     shop.comes_back("evt_1").await;
 }
 
