@@ -47,7 +47,7 @@ if ! command -v cargo >/dev/null; then
     PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 fi
 if ! command -v cargo >/dev/null; then
-    echo "cargo is missing: install Rust 1.88 or later, see https://rustup.rs" >&2
+    echo "cargo is missing: install Rust 1.94 or later, see https://rustup.rs" >&2
     exit 1
 fi
 ensure_command cc gcc libc6-dev # rustc links with it
