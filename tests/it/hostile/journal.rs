@@ -34,6 +34,8 @@ pub(super) enum What {
     Started(Incarnation),
     /// The process is about to kill itself.
     Killing(Incarnation, Point),
+    /// The process is about to stop itself.
+    Stopping(Incarnation, Point),
     /// The process has ended, however it did.
     Ended(Incarnation),
     /// A signal from outside of the process.

@@ -95,7 +95,7 @@ impl<'a> History<'a> {
                 What::Completed(incarnation, id) => runs(incarnation, id, |runs| runs.completed += 1),
                 What::LeaseLost(incarnation, id) => runs(incarnation, id, |runs| runs.lost += 1),
                 What::Dropped(incarnation, id) => runs(incarnation, id, |runs| runs.dropped += 1),
-                What::Started(_) | What::Signalled(..) | What::Server(_) => {}
+                What::Started(_) | What::Stopping(..) | What::Signalled(..) | What::Server(_) => {}
             }
         }
         history

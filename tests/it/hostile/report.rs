@@ -67,9 +67,11 @@ impl Report {
                 | What::Completed(_, of)
                 | What::LeaseLost(_, of)
                 | What::Dropped(_, of) => of == id,
-                What::Started(by) | What::Ended(by) | What::Killing(by, _) | What::Signalled(by, _) => {
-                    processes.contains(by)
-                }
+                What::Started(by)
+                | What::Ended(by)
+                | What::Killing(by, _)
+                | What::Stopping(by, _)
+                | What::Signalled(by, _) => processes.contains(by),
                 What::Server(_) => true,
             };
             if concerns {
