@@ -1,7 +1,9 @@
 //! The steps of a delivery at which a receiver can be made to kill itself.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,7 @@ impl Point {
 pub(super) enum Fate {
     /// SIGKILL.
     Die,
-    /// SIGSTOP, until somebody continues it.
+    /// SIGSTOP, until [`Process::resume`](super::fleet::Process::resume).
     Stop,
 }
 
@@ -75,12 +77,14 @@ pub(super) struct Failpoints {
     armed: Mutex<HashMap<Point, Armed>>,
     incarnation: Incarnation,
     journal: Journal,
+    /// A file that is there once a stop is over.
+    resumed: PathBuf,
 }
 
 impl Failpoints {
-    pub(super) fn new(armed: &[Armed], incarnation: Incarnation, journal: Journal) -> Self {
+    pub(super) fn new(armed: &[Armed], incarnation: Incarnation, journal: Journal, resumed: PathBuf) -> Self {
         let armed = armed.iter().map(|armed| (armed.point, *armed)).collect();
-        Self { armed: Mutex::new(armed), incarnation, journal }
+        Self { armed: Mutex::new(armed), incarnation, journal, resumed }
     }
 
     /// Dies here, or stops, if it is time.
@@ -104,6 +108,10 @@ impl Failpoints {
             Fate::Stop => {
                 self.journal.add(What::Stopping(self.incarnation, point));
                 kill_process(getpid(), Signal::STOP).unwrap();
+                // The signal may reach this thread a little later than the others.
+                while !self.resumed.exists() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
             }
         }
     }

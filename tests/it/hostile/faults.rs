@@ -272,7 +272,7 @@ async fn f21_a_receiver_that_is_paused_for_a_lease_counts_its_loss() {
         let (paused, stopped) = stopped_after_the_effect(kind).await;
         paused.until_done().await;
         assert!(paused.sent.elapsed() >= LEASE, "{kind:?}: the lease was not waited for");
-        stopped.signal(&paused.world, Signal::CONT);
+        stopped.resume(&paused.world);
         let lost = async || idle(&stopped).await.leases_lost;
         while lost().await == 0 {
             // A completion that the pause has let run into its timeout is sent again.
@@ -300,7 +300,7 @@ async fn f21_a_receiver_that_is_paused_in_an_inbox_loses_nothing() {
         while paused.sent.elapsed() < LEASE {
             assert_ne!(paused.retry().await, Some(200), "{kind:?}: answered before it was committed");
         }
-        stopped.signal(&paused.world, Signal::CONT);
+        stopped.resume(&paused.world);
         paused.until_done().await;
         paused.assert_effects((1, 1)).await;
     })

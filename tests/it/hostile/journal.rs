@@ -42,6 +42,10 @@ pub(super) enum What {
     Signalled(Incarnation, String),
     /// Something was done to the server of the store.
     Server(String),
+    /// A claim was acquired, which was asked for at this time.
+    Claimed(Incarnation, String, Micros),
+    /// A claim is about to be given back.
+    Releasing(Incarnation, String),
     /// A completion was sent to the store.
     Completing(Incarnation, String),
     /// It was answered: the lease was held until then.
