@@ -211,8 +211,10 @@ mod tests {
     }
 
     fn verdict(promise: Promise, effects: &[Effect], entries: &[(Micros, What)]) -> (usize, usize, usize) {
+        let wholes = effects.iter().filter(|effect| effect.part == Part::Whole);
+        let claims = wholes.map(|effect| (effect.at, claimed(effect.incarnation, effect.at)));
         let entries: Vec<_> =
-            entries.iter().map(|(at, what)| Entry { at: *at, what: what.clone() }).collect();
+            claims.chain(entries.iter().cloned()).map(|(at, what)| Entry { at, what }).collect();
         let acknowledged = BTreeSet::from([ID.to_owned()]);
         let verdict = judge(promise, &acknowledged, effects, &entries);
         (verdict.lost.len(), verdict.doubled.len(), verdict.explained)
