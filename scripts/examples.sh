@@ -8,10 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failures=0
 pid=
 pg_stop=
+redis_pid=
 work=$(mktemp -d)
 cleanup() {
     if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
     if [ -n "$pg_stop" ]; then stop_postgres; fi
+    if [ -n "$redis_pid" ]; then kill -KILL "$redis_pid" 2>/dev/null || true; fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -447,6 +449,47 @@ lasts() {
 
 booked() { sed -n 's/^stopped.*; \([0-9]*\) payments are booked$/\1/p' "$work/out"; }
 lasts sqlite SHOP_DB="$work/shop.db"
+
+# Two instances share one Redis: what one has handled is a duplicate at the other, also after a restart of Redis.
+if command -v redis-server >/dev/null; then
+    port=$((20000 + RANDOM % 10000))
+    start_redis() {
+        : >"$work/redis"
+        redis-server --port "$port" --bind 127.0.0.1 --dir "$work" --save '' --appendonly yes >"$work/redis" 2>&1 &
+        redis_pid=$!
+        for _ in $(seq 200); do
+            if grep -qi 'ready to accept connections' "$work/redis"; then return; fi
+            sleep 0.05
+        done
+        give_up 'redis: the server did not start'
+    }
+    secret=CASPAY_WEBHOOK_SECRET=a-secret-for-this-example
+    send_to_redis() {
+        if env "$secret" "$send" "$base/webhooks/caspay" --provider caspay --id evt_1 >"$work/sent" 2>&1; then
+            passed "redis: $1"
+        else
+            failed "redis: $1"
+        fi
+    }
+    start_redis
+    start_code "$redis" "$secret" REDIS_URL="redis://127.0.0.1:$port/"
+    send_to_redis 'an event'
+    handled=$(count 'handled "evt_1"')
+    stop 'redis: SIGTERM'
+    kill -KILL "$redis_pid"
+    wait "$redis_pid" 2>/dev/null || true
+    start_redis
+    start_code "$redis" "$secret" REDIS_URL="redis://127.0.0.1:$port/"
+    send_to_redis 'the same event to another instance, after SIGKILL for Redis'
+    handled=$((handled + $(count 'handled "evt_1"')))
+    stop 'redis: SIGTERM'
+    if [ "$handled" -eq 1 ]; then passed 'redis: it is handled once'; else failed "redis: handled $handled times"; fi
+    kill -KILL "$redis_pid"
+    wait "$redis_pid" 2>/dev/null || true
+    redis_pid=
+else
+    printf 'SKIP  redis: its server is not installed\n'
+fi
 
 # The newest server programs of PostgreSQL, which Debian does not put on the PATH.
 pg=$(command -v initdb >/dev/null && dirname "$(command -v initdb)" ||

@@ -96,6 +96,7 @@
 //! - A [`Delivery`] is what a verified request becomes: id, type, payload, raw body, headers. It serialises, so that it
 //!   can wait in a queue of yours.
 //! - A [`DedupStore`] remembers which events are being handled and which are done. [`LruStore`] is the default.
+//! - An [`Inbox`](inbox::Inbox) commits an event's mark and its handler's effect in one transaction.
 //! - An [`EventRouter`] holds a [`Handler`] for each [`Event`] type, pattern or fallback. Handlers return `()`, a
 //!   `Result` or an [`Outcome`]; a [`HandlerError`] says whether a retry can help. Tower middleware wraps the router
 //!   with [`EventRouter::layer`], and [`dispatch::TakesAll`] puts any other service in its place.
@@ -147,10 +148,19 @@
 //!
 //! # Stores
 //!
-//! [`LruStore`] needs nothing installed, protects one instance, and forgets when the process restarts. Several
-//! instances, or events that must not run again after a deploy, need a store that is
-//! [shared and durable](dedup::StoreInfo). This crate has none yet; [`docs::stores`] shows how to write one, and the
-//! conformance suite of the feature `testing` checks it.
+//! | store | feature | survives a restart | seen by all instances | needs |
+//! |---|---|---|---|---|
+//! | [`LruStore`], the default | | no | no | nothing |
+//! | [`SqliteStore`] | `sqlite` | yes | on one machine | a file |
+//! | [`RedisStore`] | `redis` | with AOF | yes | Redis or Valkey, without eviction |
+//! | [`PostgresStore`] | `postgres` | yes | yes | PostgreSQL |
+//!
+//! [`SharedStore`] is one of them, chosen at run time; [`docs::stores`] shows how to write another, and the conformance
+//! suite of the feature `testing` checks it. Stores take a pool or a connection of yours.
+//!
+//! With each of them a handler runs **at least** once. The [`inbox`] of PostgreSQL and SQLite makes it exactly once for
+//! what the handler does in the same database: it hands it the transaction in which the mark is inserted.
+//! [`docs::capacity`] says how much room and time marks take.
 //!
 //! # When something fails
 //!
@@ -195,6 +205,9 @@
 //! | `metrics` | | counters and histograms reach the recorder that your program installed |
 //! | `axum` | | axum handlers behind the layer take [`Delivery`] and `Verified<T>`; event handlers take axum's own `State` |
 //! | `ed25519` | | Ed25519 signatures: Discord, Telnyx, and `v1a` of Standard Webhooks |
+//! | `redis` | | [`RedisStore`] over a connection of the crate `redis` |
+//! | `postgres` | | [`PostgresStore`] and its [`inbox`] over a pool of the crate `sqlx`; Rust 1.94 |
+//! | `sqlite` | | [`SqliteStore`] and its [`inbox`] over a pool of the crate `sqlx`; Rust 1.94; compiles SQLite |
 //! | `testing` | | tests sign requests, set the clock, make a store fail on command, and check a store of yours |
 //! | `full` | | all of the above |
 //!
@@ -202,7 +215,7 @@
 //!
 //! # Rust version
 //!
-//! 1.88 or later. Raising it is a minor release.
+//! 1.88 or later, and 1.94 with `postgres` or `sqlite`, as sqlx demands. Raising it is a minor release.
 //!
 //! # What it does not do
 //!

@@ -23,36 +23,47 @@ use super::{Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreE
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_webhook::dedup::{Claim, ClaimRequest, DedupStore, SharedStore};
-/// use tower_webhook::testing::faulty::{Fault, FaultyStore, Operation};
+/// use sqlx::SqlitePool;
+/// use tower_webhook::dedup::{Claim, ClaimRequest, DedupStore, RedisStore, SharedStore, SqliteStore};
 /// use tower_webhook::{BoxError, LruStore, Secret, WebhookLayer, caspay};
 ///
-/// /// `memory:<events>`, or `drill`: a store that is down, to see in staging what senders are told then.
-/// fn store(setting: &str) -> Result<SharedStore, BoxError> {
-///     match setting.split_once(':') {
-///         Some(("memory", events)) => Ok(SharedStore::new(LruStore::new(events.parse()?))),
-///         None if setting == "drill" => {
-///             let store = FaultyStore::new(LruStore::new(1_000));
-///             store.faults().always(Operation::Claim, Fault::Unavailable);
-///             Ok(SharedStore::new(store))
+/// /// `memory:<events>`, `sqlite:<path>` or `redis://<host>/`.
+/// async fn store(setting: &str) -> Result<SharedStore, BoxError> {
+///     Ok(match setting.split_once(':') {
+///         Some(("memory", events)) => SharedStore::new(LruStore::new(events.parse()?)),
+///         Some(("sqlite", path)) => {
+///             let store = SqliteStore::new(SqlitePool::connect_with(SqliteStore::options(path)).await?);
+///             store.migrate().await?;
+///             SharedStore::new(store)
 ///         }
-///         _ => Err(format!("no such store: {setting}").into()),
-///     }
+///         Some(("redis", _)) => {
+///             let client = redis::Client::open(setting)?;
+///             SharedStore::new(RedisStore::new(client.get_connection_manager().await?))
+///         }
+///         _ => return Err(format!("no such store: {setting}").into()),
+///     })
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), BoxError> {
-/// let request = ClaimRequest::new("caspay", "payment.completed", "evt_123", Duration::from_secs(30));
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("shop.db");
+/// let memory = store("memory:1209600").await?; // two events a second for 7 days
+/// assert_eq!((memory.info().durable(), memory.info().capacity()), (false, Some(1_209_600)));
 ///
-/// let memory = store("memory:1209600")?; // two events a second for 7 days
-/// assert_eq!(memory.info().capacity(), Some(1_209_600));
-/// assert!(matches!(memory.claim(&request).await?, Claim::Acquired(_)));
-/// assert!(store("drill")?.claim(&request).await.unwrap_err().is_unavailable());
-/// assert!(store("memory:many").is_err() && store("redis").is_err());
+/// let file = store(&format!("sqlite:{}", path.display())).await?;
+/// assert_eq!((file.info().durable(), file.info().capacity()), (true, None));
+///
+/// let request = ClaimRequest::new("caspay", "payment.completed", "evt_123", Duration::from_secs(30));
+/// for store in [&memory, &file] {
+///     assert!(matches!(store.claim(&request).await?, Claim::Acquired(_)));
+///     assert!(matches!(store.claim(&request).await?, Claim::InFlight { .. }));
+/// }
+/// assert!(store("memory:many").await.is_err() && store("disk:/").await.is_err());
 ///
 /// // One type, whatever the setting said.
 /// let layer: WebhookLayer<_, SharedStore> =
-///     WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?.with_store(memory.clone());
+///     WebhookLayer::new(caspay::provider(), Secret::new("a-signing-secret")?)?.with_store(file);
 /// # drop(layer);
 /// # Ok(())
 /// # }

@@ -9,6 +9,9 @@ pub mod threats {}
 #[doc = include_str!("stores.md")]
 pub mod stores {}
 
+#[doc = include_str!("capacity.md")]
+pub mod capacity {}
+
 #[doc = include_str!("providers.md")]
 pub mod providers {}
 

@@ -2,34 +2,70 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Database, Transaction};
+use sqlx::{AssertSqlSafe, Database, Pool, Transaction};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinError, JoinHandle};
 
 /// The place is given back when the transaction has ended, not before: the pool's last connection stays free.
+///
+/// Beginnings and ends run in tasks of their own, which are never cut off in the middle. sqlx 0.9 gives a connection
+/// whose `BEGIN` was cut off back to its pool with the transaction open, and whatever it is used for next is committed
+/// by nobody.
 pub(super) struct Held<DB: Database> {
     /// Taken at the end only.
     transaction: Option<Transaction<'static, DB>>,
     place: Option<OwnedSemaphorePermit>,
+    /// It may be dropped where there is none, by a thread of the handler's.
+    runtime: Handle,
 }
 
 impl<DB: Database> Held<DB> {
-    pub(super) fn new(transaction: Transaction<'static, DB>, place: OwnedSemaphorePermit) -> Self {
-        Self { transaction: Some(transaction), place: Some(place) }
+    pub(super) async fn begin(
+        pool: Pool<DB>,
+        place: OwnedSemaphorePermit,
+        statement: AssertSqlSafe<String>,
+    ) -> Result<Self, sqlx::Error> {
+        // Where nobody waits any more, what comes of it is dropped, and thereby rolled back.
+        let begun = tokio::spawn(async move {
+            let transaction = pool.begin_with(statement).await?;
+            Ok(Self { transaction: Some(transaction), place: Some(place), runtime: Handle::current() })
+        });
+        begun.await.map_err(stopped)?
     }
 
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        match self.transaction.take() {
-            Some(transaction) => transaction.commit().await,
-            None => Ok(()),
-        }
+        let (transaction, place) = (self.transaction.take(), self.place.take());
+        let Some(transaction) = transaction else { return Ok(()) };
+        let committed = tokio::spawn(async move {
+            let committed = transaction.commit().await;
+            drop(place);
+            committed
+        });
+        committed.await.map_err(stopped)?
     }
 
     /// A transaction that cannot be reached is rolled back by its server.
     pub(super) async fn roll_back(mut self) {
-        if let Some(transaction) = self.transaction.take() {
-            let _ = transaction.rollback().await;
+        if let Some(rolled_back) = self.start_rollback() {
+            let _ = rolled_back.await;
         }
     }
+
+    /// Waits for a statement that was cut off, then rolls back. A runtime that has ended closes the connection.
+    fn start_rollback(&mut self) -> Option<JoinHandle<()>> {
+        let (transaction, place) = (self.transaction.take()?, self.place.take());
+        let _entered = self.runtime.enter();
+        Some(tokio::spawn(async move {
+            let _ = transaction.rollback().await;
+            drop(place);
+        }))
+    }
+}
+
+/// The runtime ended, or a driver panicked.
+fn stopped(error: JoinError) -> sqlx::Error {
+    sqlx::Error::Io(error.into())
 }
 
 impl<DB: Database> Deref for Held<DB> {
@@ -49,16 +85,7 @@ impl<DB: Database> DerefMut for Held<DB> {
 }
 
 impl<DB: Database> Drop for Held<DB> {
-    /// A handler that was cut off may have a statement running: the connection is back when that has ended.
     fn drop(&mut self) {
-        let (transaction, place) = (self.transaction.take(), self.place.take());
-        if let Some(transaction) = transaction
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move {
-                let _ = transaction.rollback().await;
-                drop(place);
-            });
-        }
+        let _ = self.start_rollback();
     }
 }

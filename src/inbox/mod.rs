@@ -50,8 +50,8 @@ use crate::provider::check_name;
 /// # When an attempt fails
 ///
 /// It is rolled back, and recorded afterwards in a transaction of its own: the row's `attempts` and `last_error` are
-/// for operators to read. (A process that is killed records nothing. Nor does an attempt that another one has
-/// meanwhile succeeded.) An event that is dead-lettered commits nothing: the hook has it.
+/// for operators to read. (A process that is killed records nothing, nor does a handler that runs into the layer's
+/// timeout, nor an attempt that another one has overtaken.) An event that is dead-lettered commits nothing: the hook has it.
 ///
 /// # What a handler must not do
 ///
@@ -171,9 +171,9 @@ impl<DB: InboxDatabase> Inbox<DB> {
         DB::forget(&self.pool, &key).await
     }
 
-    /// Apart from what a store in the same table would claim. `#` cannot stand in the name of a provider or endpoint.
+    /// Apart from what a store in the same table claims, for a receiver or for a worker's stage (`#name`).
     fn scope(&self, delivery: &Delivery) -> String {
-        format!("{}#{}", delivery.scope(), self.stage)
+        format!("{}##{}", delivery.scope(), self.stage)
     }
 }
 
@@ -182,6 +182,7 @@ impl<DB: InboxDatabase> Inbox<DB> {
 impl Inbox<sqlx::Postgres> {
     /// How long a statement of the transaction waits for a lock: a redelivery for the attempt before it, but also your
     /// handler for a row of yours. Default: 500 ms, for a sender waits too, and its next attempt finds the event done.
+    /// A redelivery waits for two seconds at the most, whatever this says.
     ///
     /// SQLite has one lock, and waits for it as long as the connection's `busy_timeout` says.
     pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
@@ -225,11 +226,4 @@ impl<DB: InboxDatabase> fmt::Debug for Inbox<DB> {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// Permits for transactions: all connections of the pool but one, which stays for claims and for handlers that use the
-/// pool beside their transaction.
-pub(crate) fn permits<DB: sqlx::Database>(pool: &Pool<DB>) -> Arc<Semaphore> {
-    let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
-    Arc::new(Semaphore::new(connections.saturating_sub(1).min(Semaphore::MAX_PERMITS)))
 }

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::database::InboxDatabase;
 use super::held::Held;
-use super::tx::Slot;
+use super::tx::Attempt;
 use super::{Inbox, Settings};
 use crate::dedup::sql::failed;
 use crate::dedup::{Claim, ClaimRequest, Lease, StoreError};
@@ -88,9 +88,9 @@ where
         },
     };
 
-    let slot = Slot::new(held);
+    let slot = Attempt::new(held);
     let mut handed_over = delivery.clone();
-    handed_over.extensions_mut().insert(Arc::clone(&slot));
+    handed_over.extensions_mut().insert(slot.slot());
     let ended = match run(|| inner.call(handed_over), UNBOUNDED, || false).await {
         Ran::Finished(ended) => ended.map_err(Into::into),
         Ran::Panicked => Ok(Outcome::Failed(HandlerError::of(ErrorKind::Panicked, "the handler panicked"))),
@@ -137,7 +137,7 @@ async fn begin<DB: InboxDatabase>(inbox: &Inbox<DB>) -> Result<Held<DB>, StoreEr
     // The statement is ours, with numbers of the configuration in it.
     let Settings { lock_timeout, idle_timeout, .. } = inbox.settings;
     let begin = AssertSqlSafe(DB::begin(lock_timeout, idle_timeout));
-    Ok(Held::new(inbox.pool.begin_with(begin).await.map_err(failed)?, place))
+    Held::begin(inbox.pool.clone(), place, begin).await.map_err(failed)
 }
 
 async fn claim<DB: InboxDatabase>(

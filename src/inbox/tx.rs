@@ -88,11 +88,34 @@ enum Content<DB: Database> {
     Closed,
 }
 
-impl<DB: Database> Slot<DB> {
-    pub(super) fn new(held: Held<DB>) -> Arc<Self> {
-        Arc::new(Self { content: Mutex::new(Content::Held(held)) })
+/// One run of a handler. Dropped, it ends: what the handler keeps of the delivery does not keep the transaction open.
+pub(super) struct Attempt<DB: Database> {
+    slot: Arc<Slot<DB>>,
+}
+
+impl<DB: Database> Attempt<DB> {
+    pub(super) fn new(held: Held<DB>) -> Self {
+        Self { slot: Arc::new(Slot { content: Mutex::new(Content::Held(held)) }) }
     }
 
+    /// For the delivery that the handler gets.
+    pub(super) fn slot(&self) -> Arc<Slot<DB>> {
+        Arc::clone(&self.slot)
+    }
+
+    /// Ends the attempt, and takes the transaction where the handler has given it back.
+    pub(super) fn close(self) -> Option<Held<DB>> {
+        self.slot.close()
+    }
+}
+
+impl<DB: Database> Drop for Attempt<DB> {
+    fn drop(&mut self) {
+        drop(self.slot.close());
+    }
+}
+
+impl<DB: Database> Slot<DB> {
     fn take(&self) -> Option<Held<DB>> {
         let mut content = self.lock();
         if !matches!(*content, Content::Held(_)) {
@@ -111,8 +134,7 @@ impl<DB: Database> Slot<DB> {
         }
     }
 
-    /// Ends the attempt, and takes the transaction where the handler has given it back.
-    pub(super) fn close(&self) -> Option<Held<DB>> {
+    fn close(&self) -> Option<Held<DB>> {
         match std::mem::replace(&mut *self.lock(), Content::Closed) {
             Content::Held(held) => Some(held),
             Content::Taken | Content::Closed => None,

@@ -235,6 +235,10 @@ impl<St: DedupStore> Claimed<'_, St> {
             Outcome::Failed(error) if error.is_unreadable() => {
                 self.dead_letter(RejectionReason::Unreadable, error).await
             }
+            // Caught by an inbox, which has rolled back.
+            Outcome::Failed(error) if error.is_panic() => {
+                self.retry(RejectionReason::HandlerPanicked, error).await
+            }
             Outcome::Failed(error) => self.retry(RejectionReason::HandlerFailed, error).await,
             Outcome::Permanent(error) => self.dead_letter(RejectionReason::Permanent, error).await,
             Outcome::Unreadable(error) => self.dead_letter(RejectionReason::Unreadable, error).await,

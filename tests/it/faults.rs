@@ -4,4 +4,5 @@ mod endings;
 mod leases;
 mod shutdown;
 mod slow;
+mod sql;
 mod store;

@@ -132,10 +132,11 @@ impl Stage {
     }
 }
 
-/// The runs of a handler, in the order in which they begin.
+/// The runs of a handler, in the order in which they begin. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Runs {
     begun: mpsc::UnboundedSender<Run>,
-    waiting: Mutex<mpsc::UnboundedReceiver<Run>>,
+    waiting: Arc<Mutex<mpsc::UnboundedReceiver<Run>>>,
     /// Runs that began.
     pub(crate) starts: Calls,
     /// Runs that came to their end.
@@ -174,27 +175,29 @@ impl Runs {
     pub(crate) fn new() -> Self {
         let (begun, waiting) = mpsc::unbounded_channel();
         let (starts, effects) = (Calls::default(), Calls::default());
-        Self { begun, waiting: Mutex::new(waiting), starts, effects, at_once: Arc::default() }
+        Self { begun, waiting: Arc::new(Mutex::new(waiting)), starts, effects, at_once: Arc::default() }
     }
 
     /// Takes every event; each run waits for what the test says.
     pub(crate) fn router(&self) -> EventRouter {
+        let runs = self.clone();
+        EventRouter::new().fallback(move |_: Delivery| runs.run())
+    }
+
+    /// One run, for a handler of the test's own.
+    pub(crate) fn run(&self) -> impl Future<Output = Result<(), HandlerError>> + Send + use<> {
         let (begun, starts, effects) = (self.begun.clone(), self.starts.clone(), self.effects.clone());
-        let at_once = Arc::clone(&self.at_once);
-        EventRouter::new().fallback(move |_: Delivery| {
-            let (begun, starts, effects) = (begun.clone(), starts.clone(), effects.clone());
-            let inside = at_once.enter();
-            async move {
-                let _inside = inside;
-                starts.add();
-                let (end, told) = oneshot::channel();
-                begun.send(Run { end }).unwrap();
-                match told.await {
-                    Ok(result) => result.inspect(|()| effects.add()),
-                    Err(_) => pending().await,
-                }
+        let inside = self.at_once.enter();
+        async move {
+            let _inside = inside;
+            starts.add();
+            let (end, told) = oneshot::channel();
+            begun.send(Run { end }).unwrap();
+            match told.await {
+                Ok(result) => result.inspect(|()| effects.add()),
+                Err(_) => pending().await,
             }
-        })
+        }
     }
 
     /// The next run, when it begins.

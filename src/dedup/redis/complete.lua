@@ -3,8 +3,12 @@
 local state, current, problem = read()
 if problem then return problem end
 
-local fence = tonumber(ARGV[1])
-local held = (state == IN_FLIGHT or state == DONE) and current == fence
-problem = settle(DONE, math.max(fence, current or 0), ARGV[2])
-if problem then return problem end
-return held and 1 or 0
+local fence = ARGV[1]
+local held = current == fence and state ~= RELEASED
+if not held then
+  -- A lost lease stays lost: its fence is not written, or a repetition would find it to be the current one.
+  if fence < '9007199254740991' then fence = string.format('%016.0f', fence + 1) end
+  -- Fences never shrink, not even by the completion of an old holder.
+  if current and current > fence then fence = current end
+end
+return replace(DONE .. fence, ARGV[2]) or (held and 1 or 0)

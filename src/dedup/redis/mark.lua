@@ -1,9 +1,7 @@
--- What all transitions share, in front of each. A mark is an integer of 17 digits, which Redis stores in the least
--- room: first the state, then the fence of the last claim, in microseconds of this server's clock.
+-- What all transitions share, in front of each. A mark is an integer of 17 digits, which Redis keeps in the least room:
+-- the state, then the fence of the last claim, which is the server's time in microseconds. All are text here, as long
+-- as each other, since Lua's numbers are not exact beyond 2^53.
 local IN_FLIGHT, DONE, RELEASED = '1', '2', '3'
-
--- Lua's numbers are exact up to here.
-local LAST_FENCE = 9007199254740991
 
 local function corrupt(problem)
   return redis.error_reply('CORRUPT ' .. problem)
@@ -11,30 +9,23 @@ end
 
 -- The state and the fence of the key, or nothing where it is absent; third, the error to answer with.
 local function read()
-  local value = redis.pcall('GET', KEYS[1])
-  if not value then return end
-  if type(value) == 'table' then return nil, nil, value end
-  local state, fence = string.match(value, '^([123])(%d+)$')
-  if not state or #fence ~= 16 or tonumber(fence) >= LAST_FENCE then
+  local mark = redis.pcall('GET', KEYS[1])
+  if not mark then return end
+  if type(mark) == 'table' then return nil, nil, mark end
+  if #mark ~= 17 or not string.find(mark, '^[123]%d+$') then
     return nil, nil, corrupt('this value is no mark')
   end
-  return state, tonumber(fence)
+  return string.sub(mark, 1, 1), string.sub(mark, 2)
 end
 
--- Sets the key, and says what went wrong.
-local function write(state, fence, milliseconds)
-  local mark = state .. string.format('%016.0f', fence)
+-- Replaces a mark by one of its size, and says what went wrong. A server that is full refuses even that, but not in a
+-- script that has written before.
+local function replace(mark, milliseconds)
   local answer = redis.pcall('SET', KEYS[1], mark, 'PX', milliseconds)
+  if answer.err and string.find(answer.err, 'OOM', 1, true) then
+    redis.call('PEXPIRE', KEYS[1], milliseconds)
+    answer = redis.pcall('SET', KEYS[1], mark, 'PX', milliseconds)
+  end
   if answer.err then return answer end
 end
 
--- The same where the mark must get in: it replaces one of its size, which takes no memory. A server that is full
--- refuses that too, but not in a script that has written before.
-local function settle(state, fence, milliseconds)
-  local problem = write(state, fence, milliseconds)
-  if problem and string.find(problem.err, 'OOM', 1, true) then
-    redis.call('PEXPIRE', KEYS[1], milliseconds)
-    problem = write(state, fence, milliseconds)
-  end
-  return problem
-end

@@ -3,5 +3,5 @@
 local state, current, problem = read()
 if problem then return problem end
 
-if state ~= IN_FLIGHT or current ~= tonumber(ARGV[1]) then return 0 end
-return settle(RELEASED, current, ARGV[2]) or 1
+if state ~= IN_FLIGHT or current ~= ARGV[1] then return 0 end
+return replace(RELEASED .. current, ARGV[2]) or 1

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, ToRedisArgs};
 use sha1::{Digest as _, Sha1};
 
 use crate::dedup::StoreError;
@@ -20,6 +20,9 @@ pub(super) static COMPLETE: Script = transition!("complete.lua");
 pub(super) static RELEASE: Script = transition!("release.lua");
 pub(super) static FORGET: Script = transition!("forget.lua");
 
+/// The number of keys, a fence and a duration, in digits.
+const MAX_ARGUMENTS: usize = 1 + 16 + 20;
+
 /// A script that works on one key.
 pub(super) struct Script {
     source: &'static str,
@@ -35,17 +38,22 @@ impl Script {
     /// that costs a second one, once.
     ///
     /// Not by `SCRIPT LOAD`: in a cluster that goes to nodes of its own choice, while both of these go to the key's.
-    pub(super) async fn run<C, T>(&self, connection: &C, key: &str, numbers: &[u64]) -> Result<T, StoreError>
+    pub(super) async fn run<C, T>(
+        &self,
+        connection: &C,
+        key: &str,
+        arguments: impl ToRedisArgs,
+    ) -> Result<T, StoreError>
     where
         C: ConnectionLike + Clone,
         T: FromRedisValue,
     {
         // A connection is a handle: the clone speaks over the same socket.
         let mut connection = connection.clone();
-        let known = self.command("EVALSHA", self.digest(), key, numbers);
+        let known = self.command("EVALSHA", self.digest(), key, &arguments);
         let answer = match known.query_async(&mut connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.command("EVAL", self.source, key, numbers).query_async(&mut connection).await
+                self.command("EVAL", self.source, key, &arguments).query_async(&mut connection).await
             }
             answer => answer,
         };
@@ -56,11 +64,9 @@ impl Script {
         self.digest.get_or_init(|| const_hex::encode(Sha1::digest(self.source)))
     }
 
-    fn command(&self, name: &str, script: &str, key: &str, numbers: &[u64]) -> Cmd {
-        // Numbers have at most 20 digits.
-        let size = name.len() + script.len() + 1 + key.len() + 20 * numbers.len();
-        let mut command = Cmd::with_capacity(4 + numbers.len(), size);
-        command.arg(name).arg(script).arg(1).arg(key).arg(numbers);
+    fn command(&self, name: &str, script: &str, key: &str, arguments: &impl ToRedisArgs) -> Cmd {
+        let mut command = Cmd::with_capacity(6, name.len() + script.len() + key.len() + MAX_ARGUMENTS);
+        command.arg(name).arg(script).arg(1).arg(key).arg(arguments);
         command
     }
 }

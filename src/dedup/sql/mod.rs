@@ -60,17 +60,17 @@ pub(crate) fn left(units: i64, unit: Duration) -> Duration {
     Duration::from_nanos(units.saturating_mul(u64::try_from(unit.as_nanos()).unwrap_or(u64::MAX)))
 }
 
-/// A sender's text as a column can hold it and a terminal show it: control characters escaped, no longer than 200
-/// characters. It identifies nothing; the key does.
+/// A sender's text as any column can hold it, whatever the database's encoding, and a terminal show it: what is not
+/// visible ASCII is escaped, and no more than 200 characters are kept. It identifies nothing; the key does.
 pub(crate) fn readable(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| !c.is_control() && c != '\\';
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '\\';
     if text.chars().take(READABLE + 1).all(plain) && text.chars().nth(READABLE).is_none() {
         return Cow::Borrowed(text);
     }
     let mut readable = String::new();
     for (index, c) in text.chars().enumerate() {
         if index == READABLE {
-            readable.push('…');
+            readable.push_str("...");
             break;
         }
         if plain(c) {
@@ -90,7 +90,21 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
         error @ (sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_)) => {
             StoreError::corrupt(error)
         }
+        error if is_damage(&error) => StoreError::corrupt(error),
         error => StoreError::unavailable(error),
+    }
+}
+
+/// Whether the database did answer, and what it holds makes no sense: a value that nothing can be reckoned with
+/// (PostgreSQL's class 22), a file that is damaged or none (SQLite). Nothing may run because of that.
+fn is_damage(error: &sqlx::Error) -> bool {
+    const SQLITE_CORRUPT: u32 = 11;
+    const SQLITE_NOTADB: u32 = 26;
+    let Some(code) = error.as_database_error().and_then(|error| error.code()) else { return false };
+    match code.parse::<u32>() {
+        // PostgreSQL's codes have five characters, SQLite's numbers fewer.
+        Ok(number) if code.len() < 5 => [SQLITE_CORRUPT, SQLITE_NOTADB].contains(&(number & 0xff)),
+        _ => code.starts_with("22"),
     }
 }
 
@@ -141,10 +155,11 @@ mod tests {
 
     #[test]
     fn operators_read_what_columns_can_hold() {
-        assert!(matches!(readable("evt_1 café"), Cow::Borrowed("evt_1 café")));
+        assert!(matches!(readable("evt_1 '; drop"), Cow::Borrowed("evt_1 '; drop")));
         assert_eq!(readable("a\0b\r\n\\"), r"a\u{0}b\r\n\\");
         assert_eq!(readable("\u{1b}[2J\u{7f}\u{85}"), r"\u{1b}[2J\u{7f}\u{85}");
-        assert_eq!(readable(&"é".repeat(200)), "é".repeat(200));
-        assert_eq!(readable(&"é".repeat(10_000)), format!("{}…", "é".repeat(200)));
+        assert_eq!(readable("café 🙂"), r"caf\u{e9} \u{1f642}");
+        assert_eq!(readable(&"x".repeat(200)), "x".repeat(200));
+        assert_eq!(readable(&"x".repeat(10_000)), format!("{}...", "x".repeat(200)));
     }
 }

@@ -6,16 +6,22 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::redis::Cmd;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, SharedStore, StoreError,
+    Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, LruStore, RedisStore, SharedStore,
+    StoreError,
 };
 use tower_webhook::testing::ManualClock;
 
+use super::{postgres, redis, sqlite};
 use crate::conformance::{Bug, Planted};
+use crate::servers::redis_url;
 
 const EVENTS: usize = 3;
 
@@ -284,7 +290,8 @@ pub(super) fn conforms_to_the_model<St: DedupStore, Pass: AsyncFn(&[DedupKey], D
     cases: u32,
     make: impl AsyncFnOnce() -> (St, Pass),
 ) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
     let (store, pass) = runtime.block_on(make());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
@@ -327,6 +334,60 @@ fn lru_of_sixteen_shards_conforms_to_the_model() {
 fn a_store_chosen_at_run_time_conforms_to_the_model() {
     let store = |clock| SharedStore::new(LruStore::with_clock(4_096, clock));
     conforms_to_the_model(512, async || clocked(store)).unwrap();
+}
+
+#[test]
+fn postgres_conforms_to_the_model() {
+    let make = async || {
+        let (store, pool) = postgres::store().await;
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let sooner = "UPDATE tower_webhook_events \
+                SET ends_at = ends_at - $2 * interval '1 second' WHERE key = ANY($1)";
+            let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+            sqlx::query(sooner).bind(keys).bind(time.as_secs_f64()).execute(&pool).await.unwrap();
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
+}
+
+#[test]
+fn redis_conforms_to_the_model() {
+    let make = async || {
+        let connection = redis::connect(&redis_url()).await;
+        let store = RedisStore::new(connection.clone());
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let millis = i64::try_from(time.as_millis()).unwrap();
+            for key in keys {
+                let name = format!("webhook:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()));
+                let left: i64 = redis::ask(&connection, &Cmd::pttl(&name)).await;
+                if left > 0 {
+                    // What has no time left is removed.
+                    let _known: bool = redis::ask(&connection, &Cmd::pexpire(&name, left - millis)).await;
+                }
+            }
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
+}
+
+#[test]
+fn sqlite_conforms_to_the_model() {
+    let make = async || {
+        let (store, pool, folder) = sqlite::store().await;
+        let pass = async move |keys: &[DedupKey], time: Duration| {
+            let _kept = &folder;
+            let millis = i64::try_from(time.as_millis()).unwrap();
+            for key in keys {
+                let sooner = "UPDATE tower_webhook_events SET ends_at = ends_at - ? WHERE key = ?";
+                let key = key.as_bytes().as_slice();
+                sqlx::query(sooner).bind(millis).bind(key).execute(&pool).await.unwrap();
+            }
+        };
+        (store, pass)
+    };
+    conforms_to_the_model(64, make).unwrap();
 }
 
 /// What can be planted but for races, which take several threads, and for odd keys.

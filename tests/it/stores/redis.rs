@@ -22,7 +22,7 @@ use crate::stores::receiver::{fresh_name, request};
 /// Longer than a busy machine needs for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn connect(url: &str) -> MultiplexedConnection {
+pub(super) async fn connect(url: &str) -> MultiplexedConnection {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
     let client = Client::open(url).unwrap();
     client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
@@ -36,7 +36,7 @@ async fn manage(url: &str) -> ConnectionManager {
     Client::open(url).unwrap().get_connection_manager_with_config(config).await.unwrap()
 }
 
-async fn ask<T: FromRedisValue>(connection: &MultiplexedConnection, command: &Cmd) -> T {
+pub(super) async fn ask<T: FromRedisValue>(connection: &MultiplexedConnection, command: &Cmd) -> T {
     command.query_async(&mut connection.clone()).await.unwrap()
 }
 

@@ -14,7 +14,7 @@ use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
 use crate::error::ConfigError;
-use crate::inbox::{self, Inbox};
+use crate::inbox::Inbox;
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 
@@ -28,9 +28,10 @@ const PURGE_BATCH: i64 = 1_000;
 /// Remembers events in a table of PostgreSQL, through a pool of yours: marks that survive restarts and that every
 /// instance sees.
 ///
-/// Every transition is one statement, decided by the server's clock; a claim that was not acquired takes a second one,
-/// to learn why. No connection is held while a handler runs, so that handlers can use the same pool. Where your effect
-/// is in the same database, the [inbox](Self::inbox) commits mark and effect together.
+/// Every transition is one statement, decided by the server's clock. A claim that finds the event known takes a second
+/// one, to learn what of it, and writes nothing; taking over what became free is a third. No connection is held while a
+/// handler runs, so that handlers can use the same pool. Where your effect is in the same database, the
+/// [inbox](Self::inbox) commits mark and effect together.
 ///
 /// # Setting up
 ///
@@ -47,6 +48,8 @@ const PURGE_BATCH: i64 = 1_000;
 ///   After a failover to a replica that had not received the last marks, their events run again; none is lost.
 /// - The pool's `acquire_timeout` does not matter: the layer gives a store 2 s for every operation
 ///   ([`Timing::store_timeout`](crate::Timing::store_timeout)), the wait for a connection included.
+/// - PgBouncer in transaction mode needs `max_prepared_statements` (1.21 and later): without it, one client's statement
+///   may be performed as another's of the same name. That is also so with sqlx's `statement_cache_capacity(0)`.
 /// - `test_before_acquire(false)` on the pool saves a round trip an operation.
 ///
 /// ```no_run
@@ -99,8 +102,10 @@ impl PostgresStore {
     /// A store in the database of `pool`. Nothing is sent yet.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        let transactions = inbox::permits(&pool);
-        Self { pool, transactions }
+        // All connections but one, which stays for claims and for handlers that use the pool beside their transaction.
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(usize::MAX);
+        let transactions = Semaphore::new(connections.saturating_sub(1).min(Semaphore::MAX_PERMITS));
+        Self { pool, transactions: Arc::new(transactions) }
     }
 
     /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
@@ -206,20 +211,9 @@ pub(crate) async fn claim(
     connection: &mut PgConnection,
     request: &ClaimRequest<'_>,
 ) -> Result<Claim, StoreError> {
-    let (scope, event_type, id) =
-        (readable(request.scope()), readable(request.event_type()), readable(request.id()));
     for _ in 0..CLAIM_ROUNDS {
-        let fence: Option<i64> = sqlx::query_scalar(include_str!("claim.sql"))
-            .bind(request.key().as_bytes())
-            .bind(units(request.lease(), MICROSECOND))
-            .bind(&*scope)
-            .bind(&*event_type)
-            .bind(&*id)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed)?;
-        if let Some(fence) = fence {
-            return acquired(request.key(), fence);
+        if let Some(claim) = write(connection, include_str!("insert.sql"), request).await? {
+            return Ok(claim);
         }
         // A statement of its own: the first one saw the table as it was before it waited for the row.
         let row: Option<(String, i64)> = sqlx::query_as(include_str!("read.sql"))
@@ -227,13 +221,34 @@ pub(crate) async fn claim(
             .fetch_optional(&mut *connection)
             .await
             .map_err(failed)?;
-        if let Some((state, microseconds)) = row
-            && let Some(claim) = found(&state, left(microseconds, MICROSECOND))?
-        {
+        // A row that a purge has removed meanwhile is inserted in the next round.
+        let Some((state, microseconds)) = row else { continue };
+        if let Some(claim) = found(&state, left(microseconds, MICROSECOND))? {
+            return Ok(claim);
+        }
+        if let Some(claim) = write(connection, include_str!("take_over.sql"), request).await? {
             return Ok(claim);
         }
     }
     Ok(CONTENDED)
+}
+
+/// Runs one of the two statements that claim.
+async fn write(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    request: &ClaimRequest<'_>,
+) -> Result<Option<Claim>, StoreError> {
+    let fence: Option<i64> = sqlx::query_scalar(statement)
+        .bind(request.key().as_bytes())
+        .bind(units(request.lease(), MICROSECOND))
+        .bind(&*readable(request.scope()))
+        .bind(&*readable(request.event_type()))
+        .bind(&*readable(request.id()))
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    fence.map(|fence| acquired(request.key(), fence)).transpose()
 }
 
 /// Marks a claimed event done; `false` where the lease is not the current one.

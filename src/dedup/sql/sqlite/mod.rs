@@ -16,7 +16,7 @@ use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
 use crate::error::ConfigError;
-use crate::inbox::{self, Inbox};
+use crate::inbox::Inbox;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -102,12 +102,12 @@ impl SqliteStore {
     /// A store in the file of `pool`. Nothing is done yet.
     #[must_use]
     pub fn new(pool: SqlitePool) -> Self {
-        let transactions = inbox::permits(&pool);
-        Self { pool, transactions }
+        // SQLite has one writer at a time. Waiting for a place is fair; waiting for SQLite's lock is not.
+        Self { pool, transactions: Arc::new(Semaphore::new(1)) }
     }
 
     /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
-    /// Its transactions write, and are therefore one at a time: keep handlers short.
+    /// Its transactions write, and are therefore one at a time, in the order of their arrival: keep handlers short.
     ///
     /// # Errors
     ///

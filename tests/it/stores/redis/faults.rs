@@ -3,11 +3,13 @@
 use redis::aio::ConnectionManager;
 use tower_webhook::{RedisStore, Timing};
 
-use super::hostile::DOWN;
 use super::{ask, connect, key_of, manage, words};
 use crate::servers::{RedisServer, redis_url};
-use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND, timing};
-use crate::stores::receiver::{FAILED, Receiver, TOO_SLOW, fresh_name, short_lease};
+use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND, Verdict, timing};
+use crate::stores::receiver::{FAILED, Receiver, TOO_SLOW, UNAVAILABLE, fresh_name, short_lease};
+
+/// The verdicts of a store that cannot be reached: at once, or after a wait for the connection.
+const DOWN: [Verdict; 2] = [UNAVAILABLE, TOO_SLOW];
 
 type Managed = Receiver<RedisStore<ConnectionManager>>;
 

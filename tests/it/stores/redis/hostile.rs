@@ -8,7 +8,7 @@ use tower_webhook::dedup::{DedupStore as _, Lease, StoreError};
 
 use super::{ask, connect, key_of, manage, words};
 use crate::servers::{RedisServer, redis_url};
-use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND, Verdict};
+use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND};
 use crate::stores::receiver::{Receiver, TOO_SLOW, UNAVAILABLE, fresh_name, request, short_lease};
 
 async fn receiver() -> Receiver<RedisStore<MultiplexedConnection>> {
@@ -113,15 +113,9 @@ async fn is_refused(foreign: &[&str], unchanged: &[&str]) {
     let (scope, id) = (receiver.scope(), "evt_1");
     let key = key_of(&scope, id);
     let fill = |template: &[&str]| {
-        words(
-            &template
-                .iter()
-                .map(|word| word.replace("KEY", &key))
-                .collect::<Vec<_>>()
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>(),
-        )
+        let mut command = redis::Cmd::new();
+        command.arg(template.iter().map(|word| word.replace("KEY", &key)).collect::<Vec<_>>());
+        command
     };
     let () = ask(&connection, &fill(foreign)).await;
     let before: redis::Value = ask(&connection, &fill(unchanged)).await;
@@ -130,10 +124,10 @@ async fn is_refused(foreign: &[&str], unchanged: &[&str]) {
     assert_eq!(receiver.runs.starts.count(), 0, "{foreign:?}");
     let store = RedisStore::new(connection.clone());
     let lease = Lease::new(*request(&scope, id).key(), 1_700_000_000_000_000);
-    corrupt(store.claim(&request(&scope, id)).await.unwrap_err(), foreign);
-    corrupt(store.complete(&lease, SECOND).await.unwrap_err(), foreign);
-    corrupt(store.release(&lease).await.unwrap_err(), foreign);
-    corrupt(store.forget(lease.key()).await.unwrap_err(), foreign);
+    corrupt(&store.claim(&request(&scope, id)).await.unwrap_err(), foreign);
+    corrupt(&store.complete(&lease, SECOND).await.unwrap_err(), foreign);
+    corrupt(&store.release(&lease).await.unwrap_err(), foreign);
+    corrupt(&store.forget(lease.key()).await.unwrap_err(), foreign);
     let after: redis::Value = ask(&connection, &fill(unchanged)).await;
     assert_eq!(before, after, "{foreign:?}");
 
@@ -142,7 +136,7 @@ async fn is_refused(foreign: &[&str], unchanged: &[&str]) {
 }
 
 #[track_caller]
-fn corrupt(error: StoreError, foreign: &[&str]) {
+fn corrupt(error: &StoreError, foreign: &[&str]) {
     assert!(error.is_corrupt(), "{foreign:?}: {error} {:?}", error.source().map(ToString::to_string));
 }
 
@@ -174,8 +168,6 @@ async fn t100_garbage_is_not_new() {
         "11.70000000000000",
         "11e1400000000000x",
         "1\n1700000000000000",
-        "19007199254740991",
-        "29999999999999999",
         "\0",
     ] {
         is_refused(&["SET", "KEY", garbage, "PX", "60000"], &["GET", "KEY"]).await;
@@ -266,6 +258,3 @@ async fn no_error_and_no_debug_output_has_the_password() {
     assert!(texts.contains("authentication"), "{texts}");
     assert!(!texts.contains(PASSWORD), "{texts}");
 }
-
-/// One of the verdicts of a store that cannot be reached: at once, or after a wait for the connection.
-pub(super) const DOWN: [Verdict; 2] = [UNAVAILABLE, TOO_SLOW];
