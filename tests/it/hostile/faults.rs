@@ -7,11 +7,12 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::effects::Part;
-use super::failpoint::{Armed, Point};
+use super::failpoint::{Armed, Fate, Point};
 use super::fleet::Process;
-use super::journal::now;
+use super::journal::{What, now};
 use super::oracle::{Promise, judge};
 use super::receiver::{Kind, LEASE, Order, STORE_TIMEOUT};
+use super::runs::idle;
 use super::sender::{Manner, deliver};
 use super::world::World;
 use crate::servers::{free_port, random};
@@ -44,7 +45,7 @@ impl Crashed {
 
     async fn while_sending(point: Point, kind: Kind, manner: Manner) -> Self {
         let world = World::shared(kind).await;
-        let armed = [Armed { point, nth: 1 }];
+        let armed = [Armed::at(point, Fate::Die)];
         let mut dies = Process::listening(&world, free_port(), &armed).await;
         let other = Process::listening(&world, free_port(), &[]).await;
         let (id, sent) = (id(), Instant::now());
@@ -243,6 +244,65 @@ async fn f15_a_storm_across_three_processes_runs_one_handler() {
             assert!(done || matches!(answer, Some(503) | None), "{kind:?}: {answer:?}");
             assert!(!done || at >= effect.at, "{kind:?}: answered 200 before it was done");
         }
+    })
+    .await;
+}
+
+/// An event whose first receiver stops for a while when the effect is there and its handler has not returned.
+async fn stopped_after_the_effect(kind: Kind) -> (Crashed, Process) {
+    let world = World::shared(kind).await;
+    let armed = [Armed::at(Point::AfterEffect, Fate::Stop)];
+    let stops = Process::listening(&world, free_port(), &armed).await;
+    let other = Process::listening(&world, free_port(), &[]).await;
+    let (id, sent) = (id(), Instant::now());
+    assert_eq!(
+        deliver(stops.port, &id, Order::Do, Manner::Whole).await,
+        None,
+        "{kind:?}: it has not stopped"
+    );
+    let stopped = What::Stopping(stops.incarnation, Point::AfterEffect);
+    assert!(world.entries().iter().any(|entry| entry.what == stopped), "{kind:?}: it has not stopped");
+    (Crashed { world, id, sent, other }, stops)
+}
+
+/// It wakes up when another has done its event, and says so.
+#[tokio::test]
+async fn f21_a_receiver_that_is_paused_for_a_lease_counts_its_loss() {
+    with_each(&LEASES, async |kind| {
+        let (paused, stopped) = stopped_after_the_effect(kind).await;
+        paused.until_done().await;
+        assert!(paused.sent.elapsed() >= LEASE, "{kind:?}: the lease was not waited for");
+        stopped.resume(&paused.world);
+        let lost = async || idle(&stopped).await.leases_lost;
+        while lost().await == 0 {
+            // A completion that the pause has let run into its timeout is sent again.
+            assert!(paused.sent.elapsed() < Duration::from_secs(60), "{kind:?}: the loss is not counted");
+            sleep(LEASE / 8).await;
+        }
+        assert_eq!(lost().await, 1, "{kind:?}");
+        paused.assert_effects((2, 2)).await;
+        let acknowledged = [paused.id.clone()].into();
+        let (effects, entries) = (paused.world.effects().await, paused.world.entries());
+        let verdict = judge(kind.promise(), &acknowledged, &effects, &entries);
+        assert_eq!((verdict.doubled.len(), verdict.explained), (0, 1), "{kind:?}");
+        // It does not run a third time.
+        paused.until_done().await;
+        paused.assert_effects((2, 2)).await;
+    })
+    .await;
+}
+
+/// Its transaction goes on where it stood: nobody else was let in.
+#[tokio::test]
+async fn f21_a_receiver_that_is_paused_in_an_inbox_loses_nothing() {
+    with_each(&INBOXES, async |kind| {
+        let (paused, stopped) = stopped_after_the_effect(kind).await;
+        while paused.sent.elapsed() < LEASE {
+            assert_ne!(paused.retry().await, Some(200), "{kind:?}: answered before it was committed");
+        }
+        stopped.resume(&paused.world);
+        paused.until_done().await;
+        paused.assert_effects((1, 1)).await;
     })
     .await;
 }

@@ -35,6 +35,7 @@ impl Process {
             armed: armed.to_vec(),
             journal: world.journal_of(incarnation),
             ledger: world.ledger(),
+            resumed: world.resumed(incarnation),
         };
         let log = std::fs::File::options().create(true).append(true).open(world.path("log")).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -75,6 +76,12 @@ impl Process {
             world.journal.add(What::Signalled(self.incarnation, format!("{signal:?}")));
             kill_process(pid, signal).unwrap();
         }
+    }
+
+    /// Lets a process go on that has stopped at its failpoint.
+    pub(super) fn resume(&self, world: &World) {
+        std::fs::write(world.resumed(self.incarnation), "").unwrap();
+        self.signal(world, Signal::CONT);
     }
 
     /// Waits until the process has ended, and writes that down.

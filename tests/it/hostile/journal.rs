@@ -34,12 +34,18 @@ pub(super) enum What {
     Started(Incarnation),
     /// The process is about to kill itself.
     Killing(Incarnation, Point),
+    /// The process is about to stop itself.
+    Stopping(Incarnation, Point),
     /// The process has ended, however it did.
     Ended(Incarnation),
     /// A signal from outside of the process.
     Signalled(Incarnation, String),
     /// Something was done to the server of the store.
     Server(String),
+    /// A claim was acquired, which was asked for at this time.
+    Claimed(Incarnation, String, Micros),
+    /// A claim is about to be given back.
+    Releasing(Incarnation, String),
     /// A completion was sent to the store.
     Completing(Incarnation, String),
     /// It was answered: the lease was held until then.

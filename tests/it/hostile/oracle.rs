@@ -27,8 +27,16 @@ pub(super) struct Verdict {
     pub(super) lost: Vec<String>,
     /// More effects than the store's promise allows.
     pub(super) doubled: Vec<String>,
+    /// Claimed within the lease of another claim that was neither given back nor ended.
+    pub(super) overlapping: Vec<String>,
     /// Effects beyond the first that it allows.
     pub(super) explained: usize,
+}
+
+impl Verdict {
+    pub(super) fn offenders(&self) -> impl Iterator<Item = &String> {
+        self.lost.iter().chain(&self.doubled).chain(&self.overlapping)
+    }
 }
 
 /// Judges a run by the events that a sender saw 200 for, the effects, and what else happened.
@@ -54,6 +62,7 @@ pub(super) fn judge(
         let allowed = match promise {
             Promise::Inbox if count(Part::Half) != whole => 0,
             Promise::Inbox => 1,
+            Promise::Lease if !history.all_claimed(id, effects) => 0,
             Promise::Lease => 1 + history.explains(id, effects),
             Promise::Memory => history.of_each_process(id, effects),
         };
@@ -66,9 +75,50 @@ pub(super) fn judge(
     verdict
 }
 
+/// A claim of an event: when it was asked for, before which no lease began, when its answer was there, and whose it is.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    asked: Micros,
+    at: Micros,
+    by: Incarnation,
+}
+
+/// Events of which two claims were held at once, in whichever order they were granted.
+fn overlapping(promise: Promise, entries: &[Entry]) -> Vec<String> {
+    let mut claims: BTreeMap<&str, Vec<Held>> = BTreeMap::new();
+    let mut releases: HashMap<(Incarnation, &str), Vec<Micros>> = HashMap::new();
+    for Entry { at, what } in entries {
+        match what {
+            What::Claimed(by, id, asked) => {
+                claims.entry(id).or_default().push(Held { asked: *asked, at: *at, by: *by });
+            }
+            What::Releasing(by, id) => releases.entry((*by, id)).or_default().push(*at),
+            _ => {}
+        }
+    }
+    let overlap = |id: &str, one: Held, two: Held| {
+        let gave_way = |first: Held, second: Held| {
+            let released = releases.get(&(first.by, id)).into_iter().flatten();
+            second.at >= first.asked + micros(LEASE)
+                || released.into_iter().any(|at| (first.at..=second.at).contains(at))
+        };
+        !gave_way(one, two) && !gave_way(two, one)
+    };
+    let twice = |id: &str, claims: &[Held]| {
+        let pairs =
+            claims.iter().enumerate().flat_map(|(n, one)| claims[..n].iter().map(move |two| (one, two)));
+        // The claims in front of an inbox are a process's own, and its memory's are, too.
+        let mut pairs = pairs.filter(|(one, two)| promise == Promise::Lease || one.by == two.by);
+        pairs.any(|(one, two)| overlap(id, *one, *two))
+    };
+    let overlapping = claims.into_iter().filter(|(id, claims)| twice(id, claims));
+    overlapping.map(|(id, _)| id.to_owned()).collect()
+}
+
 /// What became of the runs of one event in one process.
 #[derive(Clone, Copy, Debug, Default)]
 struct Runs {
+    claimed: usize,
     completing: usize,
     completed: usize,
     lost: usize,
@@ -91,14 +141,26 @@ impl<'a> History<'a> {
                 What::Killing(incarnation, _) | What::Ended(incarnation) => {
                     history.ended.entry(*incarnation).or_insert(*at);
                 }
+                What::Claimed(incarnation, id, _) => runs(incarnation, id, |runs| runs.claimed += 1),
                 What::Completing(incarnation, id) => runs(incarnation, id, |runs| runs.completing += 1),
                 What::Completed(incarnation, id) => runs(incarnation, id, |runs| runs.completed += 1),
                 What::LeaseLost(incarnation, id) => runs(incarnation, id, |runs| runs.lost += 1),
                 What::Dropped(incarnation, id) => runs(incarnation, id, |runs| runs.dropped += 1),
-                What::Started(_) | What::Signalled(..) | What::Server(_) => {}
+                What::Started(_) | What::Stopping(..) | What::Releasing(..) => {}
+                What::Signalled(..) | What::Server(_) => {}
             }
         }
         history
+    }
+
+    /// Whether no process has more effects of the event than it had claims.
+    fn all_claimed(&self, id: &str, effects: &[&Effect]) -> bool {
+        let processes: BTreeSet<_> = effects.iter().map(|effect| effect.incarnation).collect();
+        processes.into_iter().all(|incarnation| {
+            let here = effects.iter().filter(|effect| effect.incarnation == incarnation);
+            let count = here.filter(|effect| effect.part == Part::Whole).count();
+            count <= self.runs.get(&(incarnation, id)).map_or(0, |runs| runs.claimed)
+        })
     }
 
     /// How many of these effects another one may follow: their process was killed before the completion, lost the
@@ -149,11 +211,17 @@ mod tests {
     }
 
     fn verdict(promise: Promise, effects: &[Effect], entries: &[(Micros, What)]) -> (usize, usize, usize) {
+        let wholes = effects.iter().filter(|effect| effect.part == Part::Whole);
+        let claims = wholes.map(|effect| (effect.at, claimed(effect.incarnation, effect.at)));
         let entries: Vec<_> =
-            entries.iter().map(|(at, what)| Entry { at: *at, what: what.clone() }).collect();
+            claims.chain(entries.iter().cloned()).map(|(at, what)| Entry { at, what }).collect();
         let acknowledged = BTreeSet::from([ID.to_owned()]);
         let verdict = judge(promise, &acknowledged, effects, &entries);
         (verdict.lost.len(), verdict.doubled.len(), verdict.explained)
+    }
+
+    fn claimed(incarnation: Incarnation, asked: Micros) -> What {
+        What::Claimed(incarnation, ID.into(), asked)
     }
 
     fn completed(incarnation: Incarnation) -> What {
@@ -215,5 +283,31 @@ mod tests {
         assert_eq!(verdict(Promise::Memory, &twice, &[(1, completed(1))]), (0, 0, 1));
         let here = [whole(1, 0), whole(1, 9 * SECOND)].concat();
         assert_eq!(verdict(Promise::Memory, &here, &[(1, completed(1))]), (0, 1, 0));
+    }
+
+    #[test]
+    fn an_effect_without_a_claim_is_explained_by_nothing() {
+        let entries = [Entry { at: 1, what: What::Ended(1) }];
+        let verdict = judge(Promise::Lease, &BTreeSet::new(), &whole(1, 0), &entries);
+        assert_eq!(verdict.doubled, [ID]);
+    }
+
+    #[test]
+    fn claims_within_a_lease_of_each_other_overlap() {
+        let claim = |by, asked, at| Entry { at, what: claimed(by, asked) };
+        let lease = micros(LEASE);
+        let found = |promise, entries: &[Entry]| overlapping(promise, entries).len();
+        let early = [claim(1, 0, 9), claim(2, 5, lease - 1)];
+        assert_eq!(found(Promise::Lease, &early), 1);
+        assert_eq!(found(Promise::Memory, &early), 0, "each its own");
+        assert_eq!(
+            found(Promise::Lease, &[claim(1, 0, 9), claim(2, 5, lease)]),
+            0,
+            "it waited for the lease"
+        );
+        let released = Entry { at: 10, what: What::Releasing(1, ID.into()) };
+        assert_eq!(found(Promise::Lease, &[claim(1, 0, 9), released, claim(2, 11, 12)]), 0);
+        let paused = [claim(2, lease, lease + 1), claim(1, 0, lease + 2)];
+        assert_eq!(found(Promise::Lease, &paused), 0, "the first was answered late");
     }
 }

@@ -69,6 +69,8 @@ pub(super) struct Configuration {
     pub(super) armed: Vec<Armed>,
     pub(super) journal: PathBuf,
     pub(super) ledger: PathBuf,
+    /// A file that is there once a stop is over.
+    pub(super) resumed: PathBuf,
 }
 
 /// What a delivery tells the handler to do with the event.
@@ -179,7 +181,9 @@ impl Receiver {
         let Configuration { incarnation, port, .. } = *configuration;
         let journal = Journal::open(&configuration.journal);
         journal.add(What::Started(incarnation));
-        let points = Arc::new(Failpoints::new(&configuration.armed, incarnation, journal.clone()));
+        let resumed = configuration.resumed.clone();
+        let points = Failpoints::new(&configuration.armed, incarnation, journal.clone(), resumed);
+        let points = Arc::new(points);
         Self { points, incarnation, journal, ledger: Ledger::open(&configuration.ledger), port }
     }
 

@@ -40,7 +40,7 @@ impl Report {
 
     /// Nothing lost, nothing doubled without a reason that was counted, everything done in the end.
     pub(super) fn assert_kept(&self) {
-        let offenders: Vec<_> = self.verdict.lost.iter().chain(&self.verdict.doubled).take(3).collect();
+        let offenders: Vec<_> = self.verdict.offenders().take(3).collect();
         let histories: Vec<_> = offenders.iter().map(|id| self.history(id)).collect();
         assert!(offenders.is_empty(), "{self}\n{}", histories.join("\n"));
         assert!(self.peace.unfinished.is_empty(), "{self}\nunfinished: {:?}", self.peace.unfinished);
@@ -63,13 +63,17 @@ impl Report {
         processes.dedup();
         for entry in &self.entries {
             let concerns = match &entry.what {
-                What::Completing(_, of)
+                What::Claimed(_, of, _)
+                | What::Releasing(_, of)
+                | What::Completing(_, of)
                 | What::Completed(_, of)
                 | What::LeaseLost(_, of)
                 | What::Dropped(_, of) => of == id,
-                What::Started(by) | What::Ended(by) | What::Killing(by, _) | What::Signalled(by, _) => {
-                    processes.contains(by)
-                }
+                What::Started(by)
+                | What::Ended(by)
+                | What::Killing(by, _)
+                | What::Stopping(by, _)
+                | What::Signalled(by, _) => processes.contains(by),
                 What::Server(_) => true,
             };
             if concerns {
@@ -109,9 +113,10 @@ impl fmt::Display for Report {
         writeln!(f, "  {}", kills.join(", "))?;
         write!(
             f,
-            "  lost {}, doubled {}, doubles explained by a crash or a lost lease {}, unfinished {}",
+            "  lost {}, doubled {}, claimed twice at once {}, doubles explained by a crash or a lost lease {}, unfinished {}",
             self.verdict.lost.len(),
             self.verdict.doubled.len(),
+            self.verdict.overlapping.len(),
             self.verdict.explained,
             self.peace.unfinished.len(),
         )

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::dice::Dice;
-use super::failpoint::{Armed, Point};
+use super::failpoint::{Armed, Fate, Point};
 use super::fleet::Process;
 use super::journal::{Entry, What};
 use super::oracle::{Promise, judge};
@@ -74,7 +74,11 @@ impl Targets {
         let (point, (_, armed)) = points.iter_mut().min_by_key(|(_, (kills, armed))| kills + armed).unwrap();
         *armed += 1;
         let rare = matches!(point, Point::BeforeRelease | Point::AfterRelease);
-        Armed { point: *point, nth: 1 + dice.next() % if rare { spared.div_ceil(10) } else { spared } }
+        Armed {
+            point: *point,
+            nth: 1 + dice.next() % if rare { spared.div_ceil(10) } else { spared },
+            fate: Fate::Die,
+        }
     }
 
     fn ended(&self, armed: Point, killed: Option<Point>) {
@@ -198,7 +202,7 @@ async fn peace(world: &World, traffic: &Arc<Traffic>, ports: &[u16]) -> Peace {
 }
 
 /// What a receiver says once nothing runs in it, or after a long time.
-async fn idle(receiver: &Process) -> Said {
+pub(super) async fn idle(receiver: &Process) -> Said {
     for _ in 0..200 {
         let said = receiver.said().await.expect("a receiver at peace answers");
         if said.in_flight == 0 && said.pending == 0 {

@@ -15,9 +15,6 @@ use super::schedules::SCHEDULES;
 use super::sender::{Manner, deliver};
 use crate::stage::timing;
 
-/// No pause of a schedule is longer than this, or a run would take days: longer than a lease.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1_800);
-
 pub(super) struct Traffic {
     seed: u64,
     ports: Vec<u16>,
@@ -74,7 +71,9 @@ impl Traffic {
         let id = id(number);
         let (mut last, mut crowd) = (0, 1 + dice.roll(3));
         for &attempt in [0].iter().chain(schedule.attempts) {
-            sleep(scaled(Duration::from_millis(attempt - last)) + dice.time(0, 20)).await;
+            // No pause is much longer than a lease, or a run would take days; some end just within one.
+            let longest = dice.time(600, 1_800);
+            sleep(scaled(Duration::from_millis(attempt - last)).min(longest) + dice.time(0, 20)).await;
             last = attempt;
             if join_all((0..crowd).map(|_| self.attempt(&id, &mut dice))).await.contains(&true) {
                 return;
@@ -157,5 +156,5 @@ fn id(number: u64) -> String {
 
 /// A pause as long to the lease of a run as the sender's is to the default lease.
 fn scaled(pause: Duration) -> Duration {
-    pause.mul_f64(LEASE.div_duration_f64(timing().lease())).min(LONGEST_PAUSE)
+    pause.mul_f64(LEASE.div_duration_f64(timing().lease()))
 }

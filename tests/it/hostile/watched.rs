@@ -9,7 +9,7 @@ use tower_webhook::dedup::{
 };
 
 use super::failpoint::{Failpoints, Point};
-use super::journal::{Incarnation, Journal, What};
+use super::journal::{Incarnation, Journal, What, now};
 
 pub(super) struct Watched<St> {
     inner: St,
@@ -29,21 +29,28 @@ impl<St> Watched<St> {
     ) -> Self {
         Self { inner, points, incarnation, journal, ids: Mutex::default() }
     }
+
+    fn id(&self, lease: &Lease) -> String {
+        self.ids.lock().unwrap()[lease.key()].clone()
+    }
 }
 
 impl<St: DedupStore> DedupStore for Watched<St> {
     async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claim, StoreError> {
         self.points.hit(Point::BeforeClaim);
+        let asked = now();
         let claim = self.inner.claim(request).await?;
         if matches!(claim, Claim::Acquired(_)) {
+            let id = request.id().to_owned();
+            self.journal.add(What::Claimed(self.incarnation, id.clone(), asked));
+            self.ids.lock().unwrap().insert(*request.key(), id);
             self.points.hit(Point::AfterClaim);
-            self.ids.lock().unwrap().insert(*request.key(), request.id().to_owned());
         }
         Ok(claim)
     }
 
     async fn complete(&self, lease: &Lease, retain: Duration) -> Result<Completion, StoreError> {
-        let id = self.ids.lock().unwrap().get(lease.key()).cloned().unwrap_or_default();
+        let id = self.id(lease);
         self.points.hit(Point::BeforeComplete);
         self.journal.add(What::Completing(self.incarnation, id.clone()));
         let completion = self.inner.complete(lease, retain).await?;
@@ -57,6 +64,7 @@ impl<St: DedupStore> DedupStore for Watched<St> {
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         self.points.hit(Point::BeforeRelease);
+        self.journal.add(What::Releasing(self.incarnation, self.id(lease)));
         self.inner.release(lease).await?;
         self.points.hit(Point::AfterRelease);
         Ok(())

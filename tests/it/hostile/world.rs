@@ -124,6 +124,11 @@ impl World {
         self.path(&format!("journal-{incarnation}"))
     }
 
+    /// What a receiver waits for that has stopped.
+    pub(super) fn resumed(&self, incarnation: Incarnation) -> PathBuf {
+        self.path(&format!("resumed-{incarnation}"))
+    }
+
     /// Whether, and where, a receiver has killed itself.
     pub(super) fn killed_at(&self, incarnation: Incarnation) -> Option<Point> {
         let entries: Vec<Entry> = journal::read(&self.journal_of(incarnation));
