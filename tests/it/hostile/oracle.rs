@@ -54,8 +54,11 @@ pub(super) fn judge(
     let done = |id: &str| {
         events.get(id).is_some_and(|effects| effects.iter().any(|effect| effect.part == Part::Whole))
     };
-    let mut verdict =
-        Verdict { lost: acknowledged.iter().filter(|id| !done(id)).cloned().collect(), ..Verdict::default() };
+    let mut verdict = Verdict {
+        lost: acknowledged.iter().filter(|id| !done(id)).cloned().collect(),
+        overlapping: overlapping(promise, entries),
+        ..Verdict::default()
+    };
     for (id, effects) in &events {
         let count = |part| effects.iter().filter(|effect| effect.part == part).count();
         let whole = count(Part::Whole);
@@ -296,7 +299,8 @@ mod tests {
     fn claims_within_a_lease_of_each_other_overlap() {
         let claim = |by, asked, at| Entry { at, what: claimed(by, asked) };
         let lease = micros(LEASE);
-        let found = |promise, entries: &[Entry]| overlapping(promise, entries).len();
+        let found =
+            |promise, entries: &[Entry]| judge(promise, &BTreeSet::new(), &[], entries).overlapping.len();
         let early = [claim(1, 0, 9), claim(2, 5, lease - 1)];
         assert_eq!(found(Promise::Lease, &early), 1);
         assert_eq!(found(Promise::Memory, &early), 0, "each its own");
