@@ -83,3 +83,23 @@ async fn a_handler_may_read_first() {
     assert!(matches!(outcome, Outcome::Done), "{outcome:?}");
     assert_eq!((shop.effects("evt_1").await, shop.effects("between").await), (1, 0));
 }
+
+/// A statement may end the transaction, and not the handler: a full disk, a conflict that rolls back. The connection goes
+/// back to the pool as good as any, or every event that gets it afterwards is refused, for ever.
+#[tokio::test]
+async fn a_transaction_that_a_statement_has_ended_leaves_a_good_connection() {
+    let (shop, runs) = (Shop::with_connections(2).await, Runs::new());
+    shop.sql("CREATE TABLE once (id INTEGER PRIMARY KEY); INSERT INTO once VALUES (1)").await;
+    let ends = ["INSERT OR ROLLBACK INTO once VALUES (1)", "ROLLBACK", "COMMIT"];
+    for (round, statement) in ends.into_iter().enumerate() {
+        let ending = EventRouter::new().fallback(move |_: Delivery, mut tx: Tx| async move {
+            let _ = sqlx::raw_sql(statement).execute(&mut *tx).await;
+        });
+        assert_eq!(shop.send(&shop.layer(ending), &format!("evt_{round}")).await.0, 503, "{statement}");
+        let next = shop.booking(&runs);
+        for event in 0..4 {
+            let id = format!("evt_{round}_{event}");
+            assert_eq!(shop.handle(&next, &id, &runs).await, HANDLED, "{id} after {statement}");
+        }
+    }
+}
