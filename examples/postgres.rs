@@ -50,12 +50,7 @@ async fn on_paid(event: PaymentCompleted, mut tx: Tx<Postgres>) -> Result<(), Ha
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set: where is PostgreSQL?")?;
-    let pool = PgPoolOptions::new()
-        .max_connections(20)
-        // A round trip less for each transaction; one that meets a broken connection is delivered again.
-        .test_before_acquire(false)
-        .connect(&url)
-        .await?;
+    let pool = PgPoolOptions::new().max_connections(20).connect(&url).await?;
     // Yours is a migration.
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS accounts (currency text PRIMARY KEY, motes bigint NOT NULL, \

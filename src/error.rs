@@ -249,6 +249,9 @@ pub enum RejectionReason {
     StoreTimeout,
     /// The handler returned an error.
     HandlerFailed,
+    /// The handler, or an inbox in front of it, said to come back later: another attempt has the event, or there is no
+    /// room.
+    HandlerBusy,
     /// The handler panicked.
     HandlerPanicked,
     /// The handler ran into `handler_timeout`.
@@ -303,6 +306,7 @@ impl RejectionReason {
             Self::StoreUnavailable => "store_unavailable",
             Self::StoreTimeout => "store_timeout",
             Self::HandlerFailed => "handler_failed",
+            Self::HandlerBusy => "handler_busy",
             Self::HandlerPanicked => "handler_panicked",
             Self::HandlerTimeout => "handler_timeout",
             Self::ShuttingDown => "shutting_down",

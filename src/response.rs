@@ -304,9 +304,12 @@ impl From<RejectionReason> for Answer {
             | R::StoreUnavailable
             | R::StoreTimeout => Self::Unavailable,
             R::RespondByPassed => Self::RespondByPassed,
-            R::HandlerFailed | R::HandlerPanicked | R::HandlerTimeout | R::ShuttingDown | R::InnerRefused => {
-                Self::HandlerFailed
-            }
+            R::HandlerFailed
+            | R::HandlerBusy
+            | R::HandlerPanicked
+            | R::HandlerTimeout
+            | R::ShuttingDown
+            | R::InnerRefused => Self::HandlerFailed,
             R::Permanent | R::Unreadable => Self::Permanent,
         }
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::{Database, Pool};
+use sqlx::{Database, Pool, Transaction};
 
 use crate::dedup::{Claim, ClaimRequest, DedupKey, Lease, StoreError};
 
@@ -26,7 +26,8 @@ pub trait Sealed: Database {
         request: &'a ClaimRequest<'_>,
     ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
 
-    /// Marks the event done; `false` where this is no more the transaction that inserted the mark.
+    /// Marks the event done; `false` where this is no more the transaction that inserted the mark. A mark that the
+    /// handler has committed by itself is made a done one all the same, for its effect is committed as well.
     #[doc(hidden)]
     fn complete<'a>(
         connection: &'a mut Connection<Self>,
@@ -34,9 +35,18 @@ pub trait Sealed: Database {
         retain: Duration,
     ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 
-    /// Fails where the transaction can only be rolled back, or is none any more.
+    /// Whether this is still a transaction. Fails where it can only be rolled back.
     #[doc(hidden)]
-    fn probe(connection: &mut Connection<Self>) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn probe(connection: &mut Connection<Self>) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+
+    /// Commits. An error leaves the connection without a transaction, too.
+    #[doc(hidden)]
+    fn commit(
+        transaction: Transaction<'static, Self>,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    #[doc(hidden)]
+    fn roll_back(transaction: Transaction<'static, Self>) -> impl Future<Output = ()> + Send;
 
     /// Records that an attempt failed, and why.
     #[doc(hidden)]
@@ -94,13 +104,25 @@ mod postgres {
             lease: &Lease,
             retain: Duration,
         ) -> Result<bool, sqlx::Error> {
-            postgres::complete_claimed_here(connection, lease, retain).await
+            if postgres::complete_claimed_here(connection, lease, retain).await? {
+                return Ok(true);
+            }
+            postgres::complete(connection, lease, retain).await.map(|_| false)
         }
 
-        async fn probe(connection: &mut Connection<Self>) -> Result<(), sqlx::Error> {
+        async fn probe(connection: &mut Connection<Self>) -> Result<bool, sqlx::Error> {
             // Refused in a transaction that has failed, and outside of one: sqlx ends all of it where a handler's
             // savepoint could not be set.
-            sqlx::raw_sql("SAVEPOINT tower_webhook").execute(connection).await.map(drop)
+            sqlx::raw_sql("SAVEPOINT tower_webhook").execute(connection).await.map(|_| true)
+        }
+
+        async fn commit(transaction: Transaction<'static, Self>) -> Result<(), sqlx::Error> {
+            transaction.commit().await
+        }
+
+        async fn roll_back(transaction: Transaction<'static, Self>) {
+            // One that cannot be reached is rolled back by its server.
+            let _ = transaction.rollback().await;
         }
 
         async fn fail(
@@ -130,6 +152,12 @@ mod sqlite {
 
     impl InboxDatabase for Sqlite {}
 
+    /// Whether a transaction is open. Afterwards one is in any case. SQLite ends one by itself, where the disk is full for
+    /// instance, and a handler may.
+    async fn is_open(connection: &mut Connection<Sqlite>) -> bool {
+        sqlx::raw_sql("BEGIN").execute(connection).await.is_err()
+    }
+
     impl Sealed for Sqlite {
         fn begin(_lock_timeout: Duration, _idle_timeout: Duration) -> String {
             // A transaction that reads first and writes then could not wait for another writer.
@@ -148,12 +176,29 @@ mod sqlite {
             lease: &Lease,
             retain: Duration,
         ) -> Result<bool, sqlx::Error> {
-            sqlite::complete(connection, lease, retain).await
+            let open = is_open(connection).await;
+            let completed = sqlite::complete(connection, lease, retain).await?;
+            if !open {
+                sqlx::raw_sql("COMMIT").execute(connection).await?;
+            }
+            Ok(open && completed)
         }
 
-        async fn probe(_connection: &mut Connection<Self>) -> Result<(), sqlx::Error> {
-            // Its COMMIT fails where there is nothing to commit.
-            Ok(())
+        async fn probe(connection: &mut Connection<Self>) -> Result<bool, sqlx::Error> {
+            Ok(is_open(connection).await)
+        }
+
+        async fn commit(mut transaction: Transaction<'static, Self>) -> Result<(), sqlx::Error> {
+            let committed = sqlx::raw_sql("COMMIT").execute(&mut *transaction).await;
+            Self::roll_back(transaction).await;
+            committed.map(drop)
+        }
+
+        async fn roll_back(mut transaction: Transaction<'static, Self>) {
+            // Without a transaction sqlx 0.9 cannot roll back, goes on counting it, and never begins another on this
+            // connection.
+            let _ = is_open(&mut transaction).await;
+            let _ = transaction.rollback().await;
         }
 
         async fn fail(

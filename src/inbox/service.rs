@@ -137,7 +137,7 @@ async fn begin<DB: InboxDatabase>(inbox: &Inbox<DB>) -> Result<Held<DB>, StoreEr
     // The statement is ours, with numbers of the configuration in it.
     let Settings { lock_timeout, idle_timeout, .. } = inbox.settings;
     let begin = AssertSqlSafe(DB::begin(lock_timeout, idle_timeout));
-    Held::begin(inbox.pool.clone(), place, begin).await.map_err(failed)
+    Held::begin(&inbox.pool, place, begin).await.map_err(failed)
 }
 
 async fn claim<DB: InboxDatabase>(
@@ -166,7 +166,7 @@ async fn commit<DB: InboxDatabase>(
     let completed = match lease {
         // It fails where a statement of the handler has failed: a commit alone would roll back without a word.
         Some(lease) => DB::complete(&mut held, lease, inbox.settings.retention).await,
-        None => DB::probe(&mut held).await.map(|()| true),
+        None => DB::probe(&mut held).await,
     };
     match completed {
         Ok(true) => {}

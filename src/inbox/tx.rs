@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sqlx::Database;
-
+use super::database::InboxDatabase;
 use super::held::Held;
 use crate::delivery::Delivery;
 use crate::dispatch::{FromDelivery, HandlerError};
@@ -26,13 +25,13 @@ use crate::dispatch::{FromDelivery, HandlerError};
 /// let error = Tx::<Sqlite>::from_delivery(&delivery, &()).unwrap_err();
 /// assert_eq!(error.to_string(), "there is no transaction to take: is the router behind an inbox of this database?");
 /// ```
-pub struct Tx<DB: Database> {
+pub struct Tx<DB: InboxDatabase> {
     /// Taken on drop only.
     held: Option<Held<DB>>,
     slot: Arc<Slot<DB>>,
 }
 
-impl<S, DB: Database> FromDelivery<S> for Tx<DB> {
+impl<S, DB: InboxDatabase> FromDelivery<S> for Tx<DB> {
     fn from_delivery(delivery: &Delivery, _state: &S) -> Result<Self, HandlerError> {
         let slot = delivery.extensions().get::<Arc<Slot<DB>>>().ok_or_else(|| {
             HandlerError::retry(
@@ -46,7 +45,7 @@ impl<S, DB: Database> FromDelivery<S> for Tx<DB> {
     }
 }
 
-impl<DB: Database> Deref for Tx<DB> {
+impl<DB: InboxDatabase> Deref for Tx<DB> {
     type Target = DB::Connection;
 
     #[expect(clippy::expect_used, reason = "the field is empty only within drop")]
@@ -55,14 +54,14 @@ impl<DB: Database> Deref for Tx<DB> {
     }
 }
 
-impl<DB: Database> DerefMut for Tx<DB> {
+impl<DB: InboxDatabase> DerefMut for Tx<DB> {
     #[expect(clippy::expect_used, reason = "the field is empty only within drop")]
     fn deref_mut(&mut self) -> &mut DB::Connection {
         self.held.as_mut().expect("a transaction until drop")
     }
 }
 
-impl<DB: Database> Drop for Tx<DB> {
+impl<DB: InboxDatabase> Drop for Tx<DB> {
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
             self.slot.put_back(held);
@@ -70,18 +69,18 @@ impl<DB: Database> Drop for Tx<DB> {
     }
 }
 
-impl<DB: Database> fmt::Debug for Tx<DB> {
+impl<DB: InboxDatabase> fmt::Debug for Tx<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tx").finish_non_exhaustive()
     }
 }
 
 /// Where the inbox leaves the transaction for a handler, and finds it again.
-pub(super) struct Slot<DB: Database> {
+pub(super) struct Slot<DB: InboxDatabase> {
     content: Mutex<Content<DB>>,
 }
 
-enum Content<DB: Database> {
+enum Content<DB: InboxDatabase> {
     Held(Held<DB>),
     Taken,
     /// The attempt is over: what comes back is rolled back.
@@ -89,11 +88,11 @@ enum Content<DB: Database> {
 }
 
 /// One run of a handler. Dropped, it ends: what the handler keeps of the delivery does not keep the transaction open.
-pub(super) struct Attempt<DB: Database> {
+pub(super) struct Attempt<DB: InboxDatabase> {
     slot: Arc<Slot<DB>>,
 }
 
-impl<DB: Database> Attempt<DB> {
+impl<DB: InboxDatabase> Attempt<DB> {
     pub(super) fn new(held: Held<DB>) -> Self {
         Self { slot: Arc::new(Slot { content: Mutex::new(Content::Held(held)) }) }
     }
@@ -109,13 +108,13 @@ impl<DB: Database> Attempt<DB> {
     }
 }
 
-impl<DB: Database> Drop for Attempt<DB> {
+impl<DB: InboxDatabase> Drop for Attempt<DB> {
     fn drop(&mut self) {
         drop(self.slot.close());
     }
 }
 
-impl<DB: Database> Slot<DB> {
+impl<DB: InboxDatabase> Slot<DB> {
     fn take(&self) -> Option<Held<DB>> {
         let mut content = self.lock();
         if !matches!(*content, Content::Held(_)) {

@@ -227,7 +227,7 @@ impl<St: DedupStore> Claimed<'_, St> {
             }
             Outcome::Busy { retry_after } => {
                 self.release().await;
-                Settled::busy(RejectionReason::HandlerFailed, retry_after)
+                Settled::busy(RejectionReason::HandlerBusy, retry_after)
             }
             Outcome::Failed(error) if error.is_permanent() => {
                 self.dead_letter(RejectionReason::Permanent, error).await
@@ -246,6 +246,12 @@ impl<St: DedupStore> Claimed<'_, St> {
     }
 
     async fn refused<T>(self, error: &BoxError) -> Settled<T> {
+        // An inbox that could not begin: nothing has run.
+        if let Some(error) = error.downcast_ref::<StoreError>() {
+            self.core.observer.store_failed("inbox", error);
+            self.release().await;
+            return Settled::busy(RejectionReason::StoreUnavailable, RECOVERY_PAUSE);
+        }
         self.core.observer.dispatch_refused(self.delivery, error);
         // A handler that was cut off may have started work that goes on.
         if self.delivery.has_started() {

@@ -17,7 +17,7 @@ use tower_webhook::testing::conformance::{Check, Suite};
 use tower_webhook::testing::faulty::{Fault, FaultyStore, Operation};
 
 const LEASE: Duration = Duration::from_secs(30);
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 fn manual_clock() -> ManualClock {
     ManualClock::at_unix(1_700_000_000)
@@ -37,19 +37,19 @@ fn suite<St: DedupStore>(make: impl Fn(ManualClock) -> St + Send + Sync + 'stati
     })
 }
 
-fn request(id: &str) -> ClaimRequest<'_> {
+pub(crate) fn request(id: &str) -> ClaimRequest<'_> {
     ClaimRequest::new("caspay", "payment.completed", id, LEASE)
 }
 
 #[track_caller]
-fn acquired(claim: Result<Claim, StoreError>) -> Lease {
+pub(crate) fn acquired(claim: Result<Claim, StoreError>) -> Lease {
     match claim {
         Ok(Claim::Acquired(lease)) => lease,
         other => panic!("expected an acquired claim, found {other:?}"),
     }
 }
 
-async fn finish(store: &LruStore, id: &str) {
+pub(crate) async fn finish(store: &impl DedupStore, id: &str) {
     let lease = acquired(store.claim(&request(id)).await);
     assert_eq!(store.complete(&lease, WEEK).await.unwrap(), Completion::Completed);
 }

@@ -160,7 +160,7 @@ async fn f30_every_outcome_a_handler_may_return_is_honoured() {
         (|| Outcome::Done, HANDLED, DUPLICATE),
         (|| Outcome::Duplicate, DUPLICATE, DUPLICATE),
         (|| Outcome::Unhandled, (200, "unhandled"), (200, "unhandled")),
-        (|| Outcome::Busy { retry_after: 7 * SECOND }, (503, "handler_failed"), (503, "handler_failed")),
+        (|| Outcome::Busy { retry_after: 7 * SECOND }, (503, "handler_busy"), (503, "handler_busy")),
         (|| Outcome::Failed(HandlerError::retry("x")), (503, "handler_failed"), (503, "handler_failed")),
     ];
     for (outcome, first, retry) in told {

@@ -38,7 +38,7 @@ async fn f44_blocked_handlers_leave_the_last_connection_free() {
     let answers = within_a_minute(join_all(answers)).await;
     let count = |wanted| answers.iter().filter(|answer| *answer.as_ref().unwrap() == wanted).count();
     assert_eq!(count(HANDLED), 1, "{answers:?}");
-    let (busy, late) = (count((503, "handler_failed")), count((503, "respond_by_passed")));
+    let (busy, late) = (count((503, "handler_busy")), count((503, "respond_by_passed")));
     assert_eq!(busy + late, 49, "{answers:?}");
     assert!(busy >= 46, "three transactions at the most: {busy}");
     one_is_free(&shop).await;
@@ -71,7 +71,7 @@ async fn inboxes_of_one_store_share_the_limit() {
     let (answer, run) = shop.begin(&first, "evt_1", &runs).await;
     assert_eq!(
         shop.send(&second, "evt_2").await,
-        (503, "handler_failed"),
+        (503, "handler_busy"),
         "the other connection is no inbox's"
     );
     assert_eq!(runs.starts.count(), 1);

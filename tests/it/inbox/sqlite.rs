@@ -49,7 +49,7 @@ async fn who_waits_too_long_for_the_writer_is_told_to_come_back() {
     let (answer, run) = shop.begin(&shop.booking(&runs), "evt_1", &runs).await;
     let instance = other.booking(&runs);
     let (same, another) = tokio::join!(other.send(&instance, "evt_1"), other.send(&instance, "evt_2"));
-    assert_eq!((same, another), ((503, "handler_failed"), (503, "handler_failed")));
+    assert_eq!((same, another), ((503, "handler_busy"), (503, "handler_busy")));
     run.succeed();
     assert_eq!(answer.await.unwrap(), HANDLED);
     assert_eq!(other.send(&instance, "evt_1").await, DUPLICATE);

@@ -1,18 +1,12 @@
 //! Marks in a real PostgreSQL.
 
-use std::time::Duration;
-
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, PgPool};
-use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupStore, Lease, PostgresStore, StoreError, StoreWarning,
-};
+use tower_webhook::dedup::{Claim, Completion, DedupStore, Lease, PostgresStore, StoreWarning};
 use tower_webhook::testing::conformance::{Check, Suite};
 
+use crate::conformance::{WEEK, acquired, finish, request};
 use crate::servers::{PostgresServer, postgres_database};
-
-const LEASE: Duration = Duration::from_secs(30);
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 pub(crate) async fn pool(connections: u32) -> PgPool {
     pool_at(&postgres_database().await, connections).await
@@ -30,23 +24,6 @@ pub(crate) async fn store() -> (PostgresStore, PgPool) {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     (store, pool)
-}
-
-fn request(id: &str) -> ClaimRequest<'_> {
-    ClaimRequest::new("caspay", "payment.completed", id, LEASE)
-}
-
-#[track_caller]
-fn acquired(claim: Result<Claim, StoreError>) -> Lease {
-    match claim {
-        Ok(Claim::Acquired(lease)) => lease,
-        other => panic!("expected an acquired claim, found {other:?}"),
-    }
-}
-
-async fn finish(store: &PostgresStore, id: &str) {
-    let lease = acquired(store.claim(&request(id)).await);
-    assert_eq!(store.complete(&lease, WEEK).await.unwrap(), Completion::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

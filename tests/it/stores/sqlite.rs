@@ -5,13 +5,10 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tempfile::TempDir;
-use tower_webhook::dedup::{
-    Claim, ClaimRequest, Completion, DedupStore, Lease, SqliteStore, StoreError, StoreWarning,
-};
+use tower_webhook::dedup::{Claim, Completion, DedupStore, Lease, SqliteStore, StoreWarning};
 use tower_webhook::testing::conformance::Suite;
 
-const LEASE: Duration = Duration::from_secs(30);
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use crate::conformance::{WEEK, acquired, finish, request};
 
 pub(crate) async fn pool_at(folder: &TempDir, connections: u32) -> SqlitePool {
     let options = SqliteStore::options(folder.path().join("events.db"));
@@ -25,23 +22,6 @@ pub(crate) async fn store() -> (SqliteStore, SqlitePool, TempDir) {
     let store = SqliteStore::new(pool.clone());
     store.migrate().await.unwrap();
     (store, pool, folder)
-}
-
-fn request(id: &str) -> ClaimRequest<'_> {
-    ClaimRequest::new("caspay", "payment.completed", id, LEASE)
-}
-
-#[track_caller]
-fn acquired(claim: Result<Claim, StoreError>) -> Lease {
-    match claim {
-        Ok(Claim::Acquired(lease)) => lease,
-        other => panic!("expected an acquired claim, found {other:?}"),
-    }
-}
-
-async fn finish(store: &SqliteStore, id: &str) {
-    let lease = acquired(store.claim(&request(id)).await);
-    assert_eq!(store.complete(&lease, WEEK).await.unwrap(), Completion::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
--- Most events are new. One that is not is neither locked nor written here: a storm of duplicates costs no commit.
+-- Most events are new. One that is not is neither locked nor written here: a storm of duplicates costs no commit, but
+-- for the sequence's own record of every 32nd number.
 INSERT INTO tower_webhook_events
     (key, state, fence, ends_at, scope, event_type, event_id, first_seen, attempts)
 VALUES (

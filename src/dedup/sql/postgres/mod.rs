@@ -1,9 +1,11 @@
 //! Marks in PostgreSQL.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::Semaphore;
 
@@ -29,7 +31,7 @@ const PURGE_BATCH: i64 = 1_000;
 /// instance sees.
 ///
 /// Every transition is one statement, decided by the server's clock. A claim that finds the event known takes a second
-/// one, to learn what of it, and writes nothing; taking over what became free is a third. No connection is held while a
+/// one, to learn what of it, and leaves the row alone; taking over what became free is a third. No connection is held while a
 /// handler runs, so that handlers can use the same pool. Where your effect is in the same database, the
 /// [inbox](Self::inbox) commits mark and effect together.
 ///
@@ -46,11 +48,14 @@ const PURGE_BATCH: i64 = 1_000;
 ///
 /// - `synchronous_commit` on (PostgreSQL's default) makes a 200 durable; [`check`](Self::check) warns where it is not.
 ///   After a failover to a replica that had not received the last marks, their events run again; none is lost.
-/// - The pool's `acquire_timeout` does not matter: the layer gives a store 2 s for every operation
-///   ([`Timing::store_timeout`](crate::Timing::store_timeout)), the wait for a connection included.
+/// - The layer gives a store 2 s for every operation ([`Timing::store_timeout`](crate::Timing::store_timeout)), the wait
+///   for a connection included, whatever the pool's `acquire_timeout` is. A connection on which an operation was cut off
+///   is closed, not used again.
 /// - PgBouncer in transaction mode needs `max_prepared_statements` (1.21 and later): without it, one client's statement
 ///   may be performed as another's of the same name. That is also so with sqlx's `statement_cache_capacity(0)`.
-/// - `test_before_acquire(false)` on the pool saves a round trip an operation.
+/// - A database host that vanishes without a word is noticed by TCP alone, after a quarter of an hour as Linux is set up:
+///   `net.ipv4.tcp_retries2 = 5` on this side makes it 13 seconds. Keep sqlx's `test_before_acquire`, which is on by
+///   default: an idle connection that is broken then costs a new one, and no event.
 ///
 /// ```no_run
 /// use sqlx::postgres::PgPoolOptions;
@@ -117,12 +122,20 @@ impl PostgresStore {
         Inbox::new(&self.pool, &self.transactions)
     }
 
-    /// Runs [`SCHEMA`](Self::SCHEMA). Instances may do so at the same time.
+    /// Runs [`SCHEMA`](Self::SCHEMA) where something of it is missing. Instances may do so at the same time, and while
+    /// others work: where all is there, nothing is locked. (`SCHEMA` itself would wait for every open inbox, and claims
+    /// for it: run it once.)
     ///
     /// # Errors
     ///
     /// Where the database cannot be reached, or the role may not create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        const COMPLETE: &str = "SELECT to_regclass('tower_webhook_events') IS NOT NULL \
+            AND to_regclass('tower_webhook_events_ends_at') IS NOT NULL \
+            AND to_regclass('tower_webhook_events_fence') IS NOT NULL";
+        if sqlx::query_scalar(COMPLETE).fetch_one(&self.pool).await.map_err(failed)? {
+            return Ok(());
+        }
         // One query of several statements is one transaction; without the lock two of them collide in the catalogue.
         const LOCKED: &str =
             concat!("SELECT pg_advisory_xact_lock(7453010373645639282);", include_str!("schema.sql"));
@@ -168,33 +181,29 @@ impl PostgresStore {
 
 impl DedupStore for PostgresStore {
     async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Claim, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        match claim(&mut connection, request).await {
+        let mut connection = Operation::on(&self.pool).await?;
+        let answer = claim(&mut connection, request).await;
+        connection.ended();
+        match answer {
             Err(error) if is_conflict(&error) => Ok(CONTENDED),
             answer => answer,
         }
     }
 
     async fn complete(&self, lease: &Lease, retain: Duration) -> Result<Completion, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        if complete(&mut connection, lease, retain).await.map_err(failed)? {
-            return Ok(Completion::Completed);
-        }
-        let done: Option<i32> = sqlx::query_scalar(include_str!("complete_lost.sql"))
-            .bind(lease.key().as_bytes())
-            .bind(column(lease.fence()))
-            .bind(units(retain, MICROSECOND))
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed)?;
-        done.map(|_| Completion::LeaseLost).ok_or_else(unknown_state)
+        let mut connection = Operation::on(&self.pool).await?;
+        let answer = complete_always(&mut connection, lease, retain).await;
+        connection.ended();
+        answer
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let release =
             sqlx::query(include_str!("release.sql")).bind(lease.key().as_bytes()).bind(column(lease.fence()));
-        release.execute(&self.pool).await.map_err(failed)?;
-        Ok(())
+        let mut connection = Operation::on(&self.pool).await?;
+        let released = release.execute(&mut **connection).await;
+        connection.ended();
+        released.map(drop).map_err(failed)
     }
 
     async fn forget(&self, key: &DedupKey) -> Result<(), StoreError> {
@@ -203,6 +212,45 @@ impl DedupStore for PostgresStore {
 
     fn info(&self) -> StoreInfo {
         StoreInfo::new(true, true)
+    }
+}
+
+/// A connection for one operation. It is closed where the operation was cut off: sqlx would wait for the answer before it
+/// gives the connection's place in the pool to another, and a server that has vanished never answers.
+struct Operation {
+    connection: PoolConnection<Postgres>,
+    ended: bool,
+}
+
+impl Operation {
+    async fn on(pool: &PgPool) -> Result<Self, StoreError> {
+        Ok(Self { connection: pool.acquire().await.map_err(failed)?, ended: false })
+    }
+
+    fn ended(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Deref for Operation {
+    type Target = PoolConnection<Postgres>;
+
+    fn deref(&self) -> &PoolConnection<Postgres> {
+        &self.connection
+    }
+}
+
+impl DerefMut for Operation {
+    fn deref_mut(&mut self) -> &mut PoolConnection<Postgres> {
+        &mut self.connection
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.close_on_drop();
+        }
     }
 }
 
@@ -257,13 +305,7 @@ pub(crate) async fn complete(
     lease: &Lease,
     retain: Duration,
 ) -> Result<bool, sqlx::Error> {
-    let completed = sqlx::query(include_str!("complete.sql"))
-        .bind(lease.key().as_bytes())
-        .bind(column(lease.fence()))
-        .bind(units(retain, MICROSECOND))
-        .execute(connection)
-        .await?;
-    Ok(completed.rows_affected() == 1)
+    mark_done(connection, include_str!("complete.sql"), lease, retain).await
 }
 
 /// As [`complete`], and only in the transaction that claimed the event: one that the handler ended holds no mark.
@@ -274,7 +316,35 @@ pub(crate) async fn complete_claimed_here(
 ) -> Result<bool, sqlx::Error> {
     const HERE: &str =
         concat!(include_str!("complete.sql"), " AND xmin::text::bigint = txid_current() % 4294967296");
-    let completed = sqlx::query(HERE)
+    mark_done(connection, HERE, lease, retain).await
+}
+
+/// Marks an event done, whoever holds it.
+async fn complete_always(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    retain: Duration,
+) -> Result<Completion, StoreError> {
+    if complete(connection, lease, retain).await.map_err(failed)? {
+        return Ok(Completion::Completed);
+    }
+    let done: Option<i32> = sqlx::query_scalar(include_str!("complete_lost.sql"))
+        .bind(lease.key().as_bytes())
+        .bind(column(lease.fence()))
+        .bind(units(retain, MICROSECOND))
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    done.map(|_| Completion::LeaseLost).ok_or_else(unknown_state)
+}
+
+async fn mark_done(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    lease: &Lease,
+    retain: Duration,
+) -> Result<bool, sqlx::Error> {
+    let completed = sqlx::query(statement)
         .bind(lease.key().as_bytes())
         .bind(column(lease.fence()))
         .bind(units(retain, MICROSECOND))

@@ -7,7 +7,7 @@ use tower_webhook::HandlerError;
 use crate::inbox::postgres::shop::{Shop, booking};
 use crate::stage::{DUPLICATE, HANDLED, Runs, SECOND};
 
-const BUSY: (u16, &str) = (503, "handler_failed");
+const BUSY: (u16, &str) = (503, "handler_busy");
 
 /// Two instances with a pool each.
 async fn two() -> (Shop, Shop, Runs) {
