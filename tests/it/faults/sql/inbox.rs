@@ -11,6 +11,7 @@ use crate::servers::{PostgresServer, postgres_database};
 use crate::stage::{DUPLICATE, HANDLED, Runs, SECOND, within_a_minute};
 
 const FAILED: (u16, &str) = (503, "handler_failed");
+const BUSY: (u16, &str) = (503, "handler_busy");
 
 /// A shop, an instance of it at the other end of a wire, and the wire.
 async fn wired() -> (Shop, Shop, Proxy) {
@@ -64,7 +65,7 @@ async fn f43_a_machine_that_vanishes_holds_its_event_for_the_idle_timeout() {
     let (answer, vanished) = remote.begin(&layer, "evt_1", &gone).await;
     proxy.set(Wire::Frozen);
     let instance = shop.booking(&runs);
-    assert_eq!(shop.send(&instance, "evt_1").await, FAILED, "by the lock timeout");
+    assert_eq!(shop.send(&instance, "evt_1").await, BUSY, "by the lock timeout");
     let come_back = async {
         loop {
             let mut again = shop.post(&instance, "evt_1");
@@ -73,7 +74,7 @@ async fn f43_a_machine_that_vanishes_holds_its_event_for_the_idle_timeout() {
                     run.succeed();
                     return again.await.unwrap();
                 }
-                busy = &mut again => assert_eq!(busy.unwrap(), FAILED),
+                busy = &mut again => assert_eq!(busy.unwrap(), BUSY),
             }
         }
     };
@@ -192,7 +193,7 @@ async fn f11_a_server_that_stands_still_is_not_waited_for() {
     assert_eq!(answer.await.unwrap(), (503, "respond_by_passed"));
     let begin = shop.send(&shop.booking(&runs), "begin").await;
     server.resume();
-    assert_eq!(begin, FAILED);
+    assert_eq!(begin, BUSY);
     assert!(layer.shutdown().drain(60 * SECOND).await.is_complete());
     assert_eq!(shop.send(&layer, "commit").await, DUPLICATE);
     shop.is_done("commit").await;

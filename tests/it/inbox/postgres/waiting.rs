@@ -8,6 +8,7 @@ use crate::inbox::postgres::shop::{Shop, booking};
 use crate::stage::{DUPLICATE, HANDLED, Runs, SECOND};
 
 const BUSY: (u16, &str) = (503, "handler_busy");
+const FAILED: (u16, &str) = (503, "handler_failed");
 
 /// Two instances with a pool each.
 async fn two() -> (Shop, Shop, Runs) {
@@ -58,7 +59,7 @@ async fn f16_one_that_waits_inherits_after_a_rollback() {
         early = &mut waiting => panic!("answered {early:?} without a handler"),
     };
     // The record of the first one's failure waits for the heir, in vain.
-    assert_eq!(answer.await.unwrap(), BUSY);
+    assert_eq!(answer.await.unwrap(), FAILED);
     heir.succeed();
     assert_eq!(waiting.await.unwrap(), HANDLED);
     assert_eq!(shop.row("evt_1").await, Some(("done".to_owned(), 1, None)));
@@ -107,7 +108,7 @@ async fn stricter_isolation_changes_nothing() {
         run.fail(HandlerError::retry("no"));
         let heir = runs.next().await;
         heir.succeed();
-        assert_eq!((answer.await.unwrap(), waiting.await.unwrap()), (BUSY, HANDLED), "{level}");
+        assert_eq!((answer.await.unwrap(), waiting.await.unwrap()), (FAILED, HANDLED), "{level}");
         shop.is_done("evt_1").await;
         shop.is_done("evt_2").await;
     }
