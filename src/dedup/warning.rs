@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A setting of a store's server under which deduplication promises less than it should. From the `check` of a store.
+/// A setting of a store's server under which deduplication promises less than it should. From the `check` of a store, which also logs it.
 ///
 /// ```
 /// use tower_webhook::dedup::StoreWarning;
@@ -66,4 +66,14 @@ impl fmt::Display for StoreWarning {
             Self::ReadOnly => f.write_str("Redis is a replica, which takes no writes: every event is answered 503"),
         }
     }
+}
+
+/// Says them in the log as well, where the feature `tracing` is on.
+#[cfg(any(feature = "redis", feature = "postgres", feature = "sqlite"))]
+pub(super) fn logged(warnings: Vec<StoreWarning>) -> Vec<StoreWarning> {
+    #[cfg(feature = "tracing")]
+    for warning in &warnings {
+        tracing::warn!(target: "tower_webhook", "{warning}");
+    }
+    warnings
 }

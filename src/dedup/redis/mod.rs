@@ -19,6 +19,7 @@ use self::script::failed;
 use super::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
+use crate::dedup::warning::logged;
 use crate::error::ConfigError;
 
 const DEFAULT_PREFIX: &str = "webhook:";
@@ -158,12 +159,7 @@ where
             return Err(StoreError::unavailable("the server says nothing of itself"));
         }
         self.durable.store(check::is_durable(&reports), Ordering::Relaxed);
-        let warnings = check::warnings(&reports);
-        #[cfg(feature = "tracing")]
-        for warning in &warnings {
-            tracing::warn!(target: "tower_webhook", "{warning}");
-        }
-        Ok(warnings)
+        Ok(logged(check::warnings(&reports)))
     }
 
     /// The braces are the hash tag of a cluster.

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{
     CLAIM_ROUNDS, CONTENDED, acquired, code, column, failed, found, left, readable, units, unknown_state,
 };
+use crate::dedup::warning::logged;
 use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
@@ -175,7 +176,7 @@ impl PostgresStore {
         if !fsync || !waits {
             warnings.push(StoreWarning::CommitsNotDurable);
         }
-        Ok(warnings)
+        Ok(logged(warnings))
     }
 }
 

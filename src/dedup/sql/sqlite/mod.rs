@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{
     CLAIM_ROUNDS, CONTENDED, acquired, code, column, failed, found, left, readable, units, unknown_state,
 };
+use crate::dedup::warning::logged;
 use crate::dedup::{
     Claim, ClaimRequest, Completion, DedupKey, DedupStore, Lease, StoreError, StoreInfo, StoreWarning,
 };
@@ -107,7 +108,8 @@ impl SqliteStore {
     }
 
     /// The transactional inbox: a layer for the dispatch that commits an event's mark and its handler's effect together.
-    /// Its transactions write, and are therefore one at a time, in the order of their arrival: keep handlers short.
+    /// Its transactions write, and are therefore one at a time, in the order of their arrival: keep handlers short, and
+    /// an `LruStore`, the default, as the layer's own store: a claim in this file would have to wait for every handler.
     ///
     /// # Errors
     ///
@@ -166,7 +168,7 @@ impl SqliteStore {
         if journal != "wal" || busy == 0 {
             warnings.push(StoreWarning::WritersCollide);
         }
-        Ok(warnings)
+        Ok(logged(warnings))
     }
 }
 
