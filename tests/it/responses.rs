@@ -216,7 +216,7 @@ fn cases() -> Vec<Case> {
         case(A::HandlerFailed, 503, Err(R::HandlerFailed), |r| {
             send(with_handler(r, async || Err::<(), _>(PRIVATE)), event())
         }),
-        case(A::HandlerFailed, 503, Err(R::HandlerFailed), |r| {
+        case(A::HandlerFailed, 503, Err(R::HandlerBusy), |r| {
             send(with_handler(r, async || Outcome::Busy { retry_after: 7 * SECOND }), event())
         }),
         case(A::HandlerFailed, 503, Err(R::HandlerPanicked), |r| send(with_handler(r, panics), event())),

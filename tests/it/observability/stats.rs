@@ -85,7 +85,7 @@ const ACCEPTED: [Accepted; 7] = [
     Accepted::Forwarded,
 ];
 
-const REJECTED: [R; 31] = [
+const REJECTED: [R; 32] = [
     R::MethodNotAllowed,
     R::EncodedBody,
     R::ContentType,
@@ -111,6 +111,7 @@ const REJECTED: [R; 31] = [
     R::StoreUnavailable,
     R::StoreTimeout,
     R::HandlerFailed,
+    R::HandlerBusy,
     R::HandlerPanicked,
     R::HandlerTimeout,
     R::ShuttingDown,
