@@ -7,3 +7,14 @@ mod postgres;
 mod receiver;
 mod redis;
 mod sqlite;
+
+use tower_webhook::dedup::DedupStore;
+use tower_webhook::testing::conformance::Suite;
+
+/// The conformance suite over handles of one store.
+fn suite<St: DedupStore + Clone>(store: St) -> Suite<St> {
+    Suite::new(move || {
+        let store = store.clone();
+        async { store }
+    })
+}

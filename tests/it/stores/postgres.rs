@@ -3,8 +3,9 @@
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, PgPool};
 use tower_webhook::dedup::{Claim, Completion, DedupStore, Lease, PostgresStore, StoreWarning};
-use tower_webhook::testing::conformance::{Check, Suite};
+use tower_webhook::testing::conformance::Check;
 
+use super::suite;
 use crate::conformance::{WEEK, acquired, finish, request};
 use crate::servers::{PostgresServer, postgres_database};
 
@@ -29,13 +30,7 @@ pub(crate) async fn store() -> (PostgresStore, PgPool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conforms() {
     let (store, _) = store().await;
-    Suite::new(move || {
-        let store = store.clone();
-        async { store }
-    })
-    .run_all()
-    .await
-    .unwrap();
+    suite(store).run_all().await.unwrap();
 }
 
 /// Where the user's pool is stricter than PostgreSQL's default, a claim that met another one is told to come back.
@@ -47,10 +42,7 @@ async fn conforms_under_serializable_transactions() {
     let pool = PgPoolOptions::new().max_connections(8).connect_with(options).await.unwrap();
     let store = PostgresStore::new(pool);
     store.migrate().await.unwrap();
-    let suite = Suite::new(move || {
-        let store = store.clone();
-        async { store }
-    });
+    let suite = suite(store);
     for check in [Check::OneWinner, Check::OneTakeover, Check::IndependentKeys, Check::FencesIncrease] {
         suite.run(check).await.unwrap();
     }

@@ -13,9 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use tower_webhook::RedisStore;
-use tower_webhook::dedup::DedupStore;
-use tower_webhook::testing::conformance::Suite;
 
+use super::suite;
 use crate::servers::redis_url;
 use crate::stores::receiver::{fresh_name, request};
 
@@ -52,20 +51,15 @@ fn key_of(scope: &str, id: &str) -> String {
     format!("webhook:{{{}}}", URL_SAFE_NO_PAD.encode(request(scope, id).key().as_bytes()))
 }
 
-async fn conforms<St: DedupStore + Clone>(store: St) {
-    let make = move || {
-        let store = store.clone();
-        async { store }
-    };
-    Suite::new(make).run_all().await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_multiplexed_connection_conforms() {
-    conforms(RedisStore::new(connect(&redis_url()).await)).await;
+    suite(RedisStore::new(connect(&redis_url()).await)).run_all().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_connection_manager_conforms() {
-    conforms(RedisStore::new(manage(&redis_url()).await).with_prefix(&fresh_name()).unwrap()).await;
+    suite(RedisStore::new(manage(&redis_url()).await).with_prefix(&fresh_name()).unwrap())
+        .run_all()
+        .await
+        .unwrap();
 }

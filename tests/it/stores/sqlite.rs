@@ -6,8 +6,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tempfile::TempDir;
 use tower_webhook::dedup::{Claim, Completion, DedupStore, Lease, SqliteStore, StoreWarning};
-use tower_webhook::testing::conformance::Suite;
 
+use super::suite;
 use crate::conformance::{WEEK, acquired, finish, request};
 
 pub(crate) async fn pool_at(folder: &TempDir, connections: u32) -> SqlitePool {
@@ -27,13 +27,7 @@ pub(crate) async fn store() -> (SqliteStore, SqlitePool, TempDir) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conforms() {
     let (store, _, _folder) = store().await;
-    Suite::new(move || {
-        let store = store.clone();
-        async { store }
-    })
-    .run_all()
-    .await
-    .unwrap();
+    suite(store).run_all().await.unwrap();
 }
 
 /// Two pools stand for two processes of one machine.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use sqlx::Pool;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
-use tower_webhook::{EventRouter, HandlerError, Timing, WebhookLayer, caspay, testing};
+use tower_webhook::{EventRouter, HandlerError, OnStoreFailure, Timing, WebhookLayer, caspay, testing};
 
 use super::{Db, EXPIRE, Home, Store, connect, fresh};
 use crate::stage::{
@@ -36,6 +36,21 @@ pub(crate) fn short() -> Timing {
 /// The defaults, but for a store, which has 600 ms.
 pub(crate) fn impatient() -> Timing {
     timing().with_store_timeout(Duration::from_millis(600))
+}
+
+/// Changes the row of a done event by hand: whoever delivers the event is told what is expected, and nothing runs.
+pub(crate) async fn is_never_new(change: &str, expected: fn(Verdict) -> bool) {
+    let marks = Marks::new().await;
+    assert_eq!(marks.handle(&marks.layer(short()), "evt_1").await, HANDLED);
+    let statement = sqlx::AssertSqlSafe(format!("UPDATE tower_webhook_events {change}"));
+    sqlx::raw_sql(statement).execute(&marks.pool).await.unwrap();
+    // Not even where a store that is down is done without: this one answers.
+    for policy in [OnStoreFailure::Reject, OnStoreFailure::Process] {
+        let layer = marks.layer(impatient()).with_on_store_failure(policy);
+        let told = marks.send(&layer, "evt_1").await;
+        assert!(expected(told), "{change}: {told:?}");
+    }
+    assert_eq!(marks.runs.starts.count(), 1, "{change}");
 }
 
 impl Marks {

@@ -7,7 +7,7 @@ use redis::cluster_async::ClusterConnection;
 use tower_webhook::RedisStore;
 use tower_webhook::dedup::{Claim, Completion, DedupStore as _, StoreWarning};
 
-use super::{PATIENCE, ask, conforms, connect, words};
+use super::{PATIENCE, ask, connect, suite, words};
 use crate::servers::RedisServer;
 use crate::stage::within_a_minute;
 use crate::stores::receiver::request;
@@ -61,7 +61,7 @@ impl Cluster {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cluster_conforms() {
     let cluster = Cluster::start().await;
-    conforms(RedisStore::new(cluster.connect().await)).await;
+    suite(RedisStore::new(cluster.connect().await)).run_all().await.unwrap();
 }
 
 /// Each node learns a script by itself, and each has its share of the marks.
