@@ -18,6 +18,7 @@ pub(crate) mod secret;
 pub(crate) mod signing;
 mod template;
 mod timestamp;
+mod usage;
 mod verifier;
 mod verify;
 
@@ -34,6 +35,7 @@ pub use self::secret::{Secret, Secrets};
 pub(crate) use self::template::{Head, Names, PublicUrl};
 pub use self::template::{HeaderNames, Part};
 pub use self::timestamp::TimestampUnit;
+pub use self::usage::SecretUsage;
 pub use self::verifier::{Proof, Verifier};
 pub(crate) use self::verifier::{Verdict, Verification};
 pub use self::verify::{Authentic, Unverified, Verify};
