@@ -36,7 +36,7 @@
 //!
 //! // A payment.
 //! let payment = json!({"payment": {"id": "pay_1", "amount": 100_000_000_000_u64, "currency": "CSPR"}});
-//! let emitted = simulator.emit(Platform::CasPay, "payment.completed", payload_of(payment));
+//! let emitted = simulator.emit(Platform::CasPay, "payment.completed", payment);
 //! simulator.settled().await;
 //!
 //! let attempts = simulator.attempts();
@@ -44,7 +44,6 @@
 //! assert_eq!(webhook.stats().handled(), 1);
 //! # Ok(())
 //! # }
-//! # fn payload_of(payment: serde_json::Value) -> serde_json::Value { payment }
 //! ```
 //!
 //! # What is documented, and what is chosen
@@ -110,6 +109,7 @@ mod shared;
 mod state;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -204,6 +204,15 @@ impl Simulator {
     /// mark test events is undocumented, so theirs have an invented member, `"invented_test_mode": true`.
     pub fn emit_test(&self, platform: Platform, event_type: &str, payload: impl Into<Value>) -> Emitted {
         sender::emit(self.shared(), platform, event_type, payload.into(), false)
+    }
+
+    /// The types and families that enabled endpoints of a platform are subscribed to, sorted, each once.
+    #[must_use]
+    pub fn subscribed_types(&self, platform: Platform) -> Vec<String> {
+        let state = self.shared().lock();
+        let enabled = state.endpoints_of(platform).filter(|endpoint| endpoint.enabled);
+        let types: BTreeSet<&String> = enabled.flat_map(|endpoint| &endpoint.events).collect();
+        types.into_iter().cloned().collect()
     }
 
     /// Changes how a platform delivers, from the next attempt on.
