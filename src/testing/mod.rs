@@ -9,6 +9,7 @@
 //! | the whole receiver | [`sign`] or [`SignedRequest`], and [`ManualClock`] for stale ones |
 //! | the store is down | [`faulty::FaultyStore`] |
 //! | a store of your own | [`conformance::Suite`] |
+//! | subscribing, retries, rotation, catching up | `simulator::Simulator`, with the feature of that name |
 //!
 //! Put the feature into your `dev-dependencies`: it can sign, which a receiver has no use for.
 
@@ -16,6 +17,9 @@ pub mod conformance;
 pub mod faulty;
 mod request;
 mod sample;
+#[cfg(feature = "simulator")]
+#[cfg_attr(docsrs, doc(cfg(feature = "simulator")))]
+pub mod simulator;
 
 pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
 pub use self::sample::SampleEvent;

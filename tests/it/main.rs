@@ -29,6 +29,7 @@ mod sdk;
 mod secrets;
 mod signature_header;
 mod signed_headers;
+mod simulator;
 mod stores;
 mod tenants;
 mod timestamps;
