@@ -13,10 +13,12 @@
 //! Put the feature into your `dev-dependencies`: it can sign, which a receiver has no use for.
 
 pub mod conformance;
+mod development;
 pub mod faulty;
 mod request;
 mod sample;
 
+pub use self::development::{development_secret, sample_payload, sample_type};
 pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
 pub use self::sample::SampleEvent;
 pub use crate::clock::manual::ManualClock;
