@@ -18,6 +18,8 @@ pub(crate) mod secret;
 pub(crate) mod signing;
 mod template;
 mod timestamp;
+#[cfg(feature = "testing")]
+pub(crate) mod trial;
 mod verifier;
 mod verify;
 
@@ -33,6 +35,8 @@ pub use self::scheme::SignatureScheme;
 pub use self::secret::{Secret, Secrets};
 pub(crate) use self::template::{Head, Names, PublicUrl};
 pub use self::template::{HeaderNames, Part};
+#[cfg(feature = "testing")]
+pub(crate) use self::timestamp::SignedTimestamp;
 pub use self::timestamp::TimestampUnit;
 pub use self::verifier::{Proof, Verifier};
 pub(crate) use self::verifier::{Verdict, Verification};
