@@ -23,6 +23,20 @@ impl Preset {
         self.name
     }
 
+    /// The name of an environment variable of this preset: programs that take presets by name have a place for their
+    /// secrets by it. The example and the program of this crate use it.
+    ///
+    /// ```
+    /// use tower_webhook::provider::find;
+    ///
+    /// let preset = find("standard-webhooks").unwrap();
+    /// assert_eq!(preset.variable("WEBHOOK_SECRET"), "STANDARD_WEBHOOKS_WEBHOOK_SECRET");
+    /// ```
+    #[must_use]
+    pub fn variable(&self, what: &str) -> String {
+        format!("{}_{what}", self.name.replace(['-', '.'], "_").to_uppercase())
+    }
+
     /// Makes the provider.
     #[must_use]
     pub fn provider(&self) -> Provider {

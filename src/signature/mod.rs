@@ -19,6 +19,8 @@ pub(crate) mod signing;
 mod template;
 mod timestamp;
 mod usage;
+#[cfg(feature = "testing")]
+pub(crate) mod trial;
 mod verifier;
 mod verify;
 
@@ -34,6 +36,8 @@ pub use self::scheme::SignatureScheme;
 pub use self::secret::{Secret, Secrets};
 pub(crate) use self::template::{Head, Names, PublicUrl};
 pub use self::template::{HeaderNames, Part};
+#[cfg(feature = "testing")]
+pub(crate) use self::timestamp::SignedTimestamp;
 pub use self::timestamp::TimestampUnit;
 pub use self::usage::SecretUsage;
 pub use self::verifier::{Proof, Verifier};

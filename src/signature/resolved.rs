@@ -218,6 +218,11 @@ impl ResolvedScheme {
         self.url.as_ref()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn decoding(&self) -> Decoding {
+        self.decoding
+    }
+
     /// Whether the signed bytes need a URL that nobody has configured.
     pub(crate) fn lacks_url(&self) -> bool {
         self.template.signs_url() && self.url.is_none()

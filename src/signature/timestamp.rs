@@ -87,6 +87,12 @@ impl SignedTimestamp {
         self.millis / 1_000
     }
 
+    /// In Unix milliseconds.
+    #[cfg(feature = "testing")]
+    pub(crate) fn millis(&self) -> u64 {
+        self.millis
+    }
+
     /// Whether it lies within `tolerance` of `now`. Exactly at the edge is within. A timestamp in whole seconds is
     /// compared with the second that `now` lies in.
     #[inline]

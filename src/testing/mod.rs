@@ -7,6 +7,7 @@
 //! | the event is read, and by the right handler | [`delivery`] and the router as a `tower::Service` |
 //! | a duplicate runs once | [`delivery`] and [`Processor::process`](crate::Processor::process) |
 //! | the whole receiver | [`sign`] or [`SignedRequest`], and [`ManualClock`] for stale ones |
+//! | a captured request, which is refused | [`diagnose`] |
 //! | the store is down | [`faulty::FaultyStore`] |
 //! | a store of your own | [`conformance::Suite`] |
 //! | subscribing, retries, rotation, catching up | `simulator::Simulator`, with the feature of that name |
@@ -14,6 +15,8 @@
 //! Put the feature into your `dev-dependencies`: it can sign, which a receiver has no use for.
 
 pub mod conformance;
+mod development;
+mod diagnosis;
 pub mod faulty;
 mod request;
 mod sample;
@@ -21,6 +24,8 @@ mod sample;
 #[cfg_attr(docsrs, doc(cfg(feature = "simulator")))]
 pub mod simulator;
 
+pub use self::development::{development_secret, sample_payload, sample_type};
+pub use self::diagnosis::{Cause, Diagnosis, diagnose};
 pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
 pub use self::sample::SampleEvent;
 pub use crate::clock::manual::ManualClock;

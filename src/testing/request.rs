@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request};
 use sha2::{Digest, Sha256};
 
@@ -50,6 +50,44 @@ impl<'a> SignedRequest<'a> {
     /// A POST of `body` to `/`, signed with `secret` at the time of [`build`](Self::build).
     pub fn new(provider: &'a Provider, secret: &'a Secret, body: impl Into<Bytes>) -> Self {
         Self { provider, secret, body: body.into(), at: None, uri: "/".to_owned(), headers: HeaderMap::new() }
+    }
+
+    /// A captured request, signed anew: its body, and its headers but for signature, timestamp and length. Where the
+    /// timestamp is in the body, it stays as it was.
+    ///
+    /// ```
+    /// use tower_webhook::testing::SignedRequest;
+    /// use tower_webhook::{Secret, provider::standard_webhooks};
+    ///
+    /// let (provider, secret) = (standard_webhooks::provider(), Secret::new("whsec_MDEyMzQ1Njc4OWFiY2RlZg==")?);
+    /// let id = http::HeaderValue::from_static("msg_1");
+    /// let captured = SignedRequest::new(&provider, &secret, "{}")
+    ///     .with_header(http::HeaderName::from_static("webhook-id"), id)
+    ///     .at_unix(1_700_000_000)
+    ///     .build();
+    ///
+    /// let again = SignedRequest::anew(&provider, &secret, captured.headers(), "{}").at_unix(1_800_000_000).build();
+    /// assert_eq!(again.headers()["webhook-id"], "msg_1");
+    /// assert_eq!(again.headers()["webhook-timestamp"], "1800000000");
+    /// assert_ne!(again.headers()["webhook-signature"], captured.headers()["webhook-signature"]);
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    pub fn anew(
+        provider: &'a Provider,
+        secret: &'a Secret,
+        headers: &HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let mut this = Self::new(provider, secret, body);
+        let scheme = this.scheme();
+        let made = |name: &HeaderName| {
+            *name == CONTENT_LENGTH
+                || *name == CONTENT_TYPE
+                || scheme.signature_headers().chain(scheme.timestamp_header()).any(|made| made == name)
+        };
+        let kept = headers.iter().filter(|(name, _)| !made(name));
+        this.headers.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+        this
     }
 
     /// Signs at another time, in Unix seconds. Without effect where the scheme signs no timestamp.

@@ -1,0 +1,95 @@
+//! `replay`: captured requests, sent once more in their order.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::json;
+use tower_webhook::Secret;
+use tower_webhook::testing::SignedRequest;
+
+use crate::args::{Replay, Signer};
+use crate::capture::{self, Captured};
+use crate::client::{Client, Sent, is_loopback, progress_bar, worst};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, table, visible};
+use crate::platform::Platform;
+use crate::secret::Purpose;
+
+pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure> {
+    let requests = capture::requests(&capture::read(&args.file)?)?;
+    let signing = match (&args.signer, args.resign) {
+        (Some(signer), true) => Some(Signing::new(signer, args, output)?),
+        _ => None,
+    };
+    if signing.is_none()
+        && let Some(index) = requests.iter().position(|request| request.is_stored)
+    {
+        return Err(Failure::usage(format!(
+            "request {} is a stored delivery, which keeps no signature: give --resign and --provider",
+            index + 1
+        )));
+    }
+    let client = Client::new(args.to.clone())?;
+    let bar = progress_bar(requests.len() as u64);
+    let mut exits = Vec::new();
+    let mut rows = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let (headers, body) = match &signing {
+            Some(signing) => signing.sign(request),
+            None => (capture::end_to_end(&request.headers), request.body.clone()),
+        };
+        let sent = client.send(headers, body).await;
+        bar.inc(1);
+        let exit = sent.answer.exit(|status| status.is_success());
+        exits.push(exit);
+        if output.is_json() {
+            bar.suspend(|| output.text(&line(index, &sent)))?;
+        } else {
+            rows.push(row(index, &sent, exit));
+        }
+        if args.stop && exit != Exit::Done {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    if !output.is_json() {
+        let sent = rows.len();
+        let table = table(&["request", "answer", "ms", "body of the answer"], rows);
+        output.text(&format!("{table}\n{sent} of {} requests sent", requests.len()))?;
+    }
+    Ok(worst(exits))
+}
+
+/// A line for each answer, so that whoever reads them need not wait for the last.
+fn line(index: usize, sent: &Sent) -> String {
+    let (name, value) = sent.answer.member();
+    json!({ "request": index + 1, name: value, "ms": sent.took.as_secs_f64() * 1e3, "excerpt": sent.excerpt })
+        .to_string()
+}
+
+fn row(index: usize, sent: &Sent, exit: Exit) -> Vec<String> {
+    let millis = format!("{:.1}", sent.took.as_secs_f64() * 1e3);
+    let excerpt = if exit == Exit::Done { String::new() } else { visible(&sent.excerpt) };
+    vec![(index + 1).to_string(), sent.answer.text(), millis, excerpt]
+}
+
+/// Signs as the provider does, now.
+struct Signing {
+    platform: Platform,
+    secret: Secret,
+}
+
+impl Signing {
+    fn new(signer: &Signer, args: &Replay, output: &Output) -> Result<Self, Failure> {
+        let platform = Platform::new(&signer.provider, Some(args.to.as_str()))?;
+        let purpose = if is_loopback(&args.to) { Purpose::SigningForLoopback } else { Purpose::Signing };
+        let secret = signer.secret.signing(&platform, purpose, output)?;
+        Ok(Self { platform, secret })
+    }
+
+    fn sign(&self, request: &Captured) -> (HeaderMap, Bytes) {
+        let kept = capture::end_to_end(&request.headers);
+        let request = SignedRequest::anew(&self.platform.provider, &self.secret, &kept, request.body.clone());
+        let (parts, body) = request.build().into_parts();
+        (parts.headers, body.into_bytes())
+    }
+}

@@ -1,0 +1,98 @@
+//! `verify`: whether a captured request verifies, and if not, why.
+
+use std::time::{Duration, SystemTime};
+
+use http::Request;
+use serde_json::json;
+use tower_webhook::testing::{Cause, delivery_with_headers, diagnose};
+use tower_webhook::{ConfigError, Secret};
+
+use crate::args::Verify;
+use crate::capture::{self, Captured};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, visible};
+use crate::platform::Platform;
+use crate::secret::Purpose;
+
+pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
+    let platform = Platform::new(&args.provider, None)?;
+    let at = match args.at {
+        None => SystemTime::now(),
+        Some(seconds) => SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
+    };
+    let Captured { headers, body, .. } = captured(args)?;
+    let secret = args.secret.find(&platform, Purpose::Verifying, output)?;
+    let mut request = Request::new(&body[..]);
+    *request.headers_mut() = headers;
+    let diagnosis = diagnose(&platform.provider, &secret.text, &request, at);
+
+    let mut event = None;
+    if diagnosis.is_verified() {
+        event = Some(delivery_with_headers(&platform.provider, request.headers().clone(), body.clone()));
+        if let Err(error @ ConfigError::ShortSecret { .. }) = Secret::new(secret.text.as_str()) {
+            output.warning(&format!("a receiver refuses the secret: {error}"));
+        }
+    }
+    output.result(
+        || {
+            let event = event.as_ref().map(|event| match event {
+                Ok(event) => json!({ "id": event.id(), "type": event.event_type() }),
+                Err(error) => json!({ "unreadable": error.to_string() }),
+            });
+            json!({
+                "provider": platform.name(),
+                "verified": diagnosis.is_verified(),
+                "cause": diagnosis.cause().as_str(),
+                "proven": diagnosis.is_proven(),
+                "explanation": diagnosis.explanation(),
+                "advice": diagnosis.advice(),
+                "signed_at": diagnosis.signed_at(),
+                "presets": diagnosis.presets().collect::<Vec<_>>(),
+                "event": event,
+            })
+        },
+        || {
+            let verdict = if diagnosis.is_verified() { "verified" } else { "refused" };
+            let likely = if diagnosis.is_proven() { "" } else { " (likely)" };
+            let mut text =
+                format!("{verdict}: {}{likely}\n{}\n", diagnosis.cause().as_str(), diagnosis.explanation());
+            if !diagnosis.advice().is_empty() {
+                text.push_str(&format!("{}\n", diagnosis.advice()));
+            }
+            match &event {
+                Some(Ok(event)) => {
+                    text.push_str(&format!(
+                        "event: {} {}\n",
+                        visible(event.event_type()),
+                        visible(event.id())
+                    ));
+                }
+                Some(Err(error)) => {
+                    text.push_str(&format!("but it cannot be read: {}\n", visible(&error.to_string())))
+                }
+                None => {}
+            }
+            text
+        },
+    )?;
+    Ok(match diagnosis.cause() {
+        Cause::Verified => Exit::Done,
+        _ => Exit::Refused,
+    })
+}
+
+fn captured(args: &Verify) -> Result<Captured, Failure> {
+    match (&args.request, &args.headers, &args.body) {
+        (Some(request), ..) => capture::request(&capture::read(request)?),
+        (None, Some(headers), Some(body)) => {
+            if capture::is_stdin(headers) && capture::is_stdin(body) {
+                return Err(Failure::usage("headers and body cannot both come from standard input"));
+            }
+            let headers = capture::headers(&capture::read(headers)?)?;
+            Ok(Captured { headers, body: capture::read(body)?.into(), is_stored: false })
+        }
+        _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
+    }
+}

@@ -1,0 +1,88 @@
+//! A preset, with what the command line and the environment say of it.
+
+use std::env::{self, VarError};
+
+use clap::Args;
+use tower_webhook::provider::{self, Preset};
+use tower_webhook::testing::verifying_secret;
+use tower_webhook::{ConfigError, Provider, Secret};
+
+use crate::exit::Failure;
+
+/// Which provider.
+#[derive(Args, Debug)]
+pub(crate) struct ProviderArgs {
+    /// Whose webhooks these are: the name of a preset, such as stripe
+    #[arg(long, value_name = "NAME", value_parser = preset)]
+    provider: Preset,
+
+    /// The endpoint's URL, letter for letter as the provider has it on record, for those that sign it [default:
+    /// <NAME>_PUBLIC_URL]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+/// The preset of this name.
+pub(crate) fn preset(name: &str) -> Result<Preset, String> {
+    provider::find(name).copied().ok_or_else(|| {
+        let names: Vec<_> = provider::catalogue().iter().map(Preset::name).collect();
+        format!("there is no preset `{name}`; there are {}", names.join(", "))
+    })
+}
+
+#[derive(Debug)]
+pub(crate) struct Platform {
+    pub(crate) preset: Preset,
+    pub(crate) provider: Provider,
+}
+
+impl Platform {
+    /// Where the provider signs the endpoint's URL, that is `--public-url`, or what the environment says, or `otherwise`.
+    pub(crate) fn new(args: &ProviderArgs, otherwise: Option<&str>) -> Result<Self, Failure> {
+        let preset = args.provider;
+        let variable = preset.variable("PUBLIC_URL");
+        let url = match (&args.public_url, env::var(&variable)) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Ok(url)) => Some(url),
+            (None, Err(VarError::NotPresent)) => otherwise.map(str::to_owned),
+            (None, Err(error)) => return Err(Failure::configuration(format!("{variable}: {error}"))),
+        };
+        let mut provider = preset.provider();
+        if let Some(url) = url {
+            provider =
+                provider.with_public_url(&url).map_err(|error| Failure::configuration(error.to_string()))?;
+        }
+        Ok(Self { preset, provider })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.preset.name()
+    }
+
+    /// Whether the signing key is another than the one that verifies.
+    pub(crate) fn signs_by_key_pair(&self) -> bool {
+        self.provider.describe().algorithm() == "Ed25519"
+    }
+
+    /// Whether the provider sends the secret itself.
+    pub(crate) fn sends_token(&self) -> bool {
+        self.provider.describe().algorithm() == "token"
+    }
+
+    /// Checks that this secret can sign: what follows may rely on it.
+    pub(crate) fn check_signing(&self, secret: &Secret) -> Result<(), Failure> {
+        let verifying = verifying_secret(&self.provider, secret);
+        verifying.and_then(|secret| self.provider.verifier(secret)).map(drop).map_err(|error| match error {
+            ConfigError::NoPublicUrl => Failure::configuration(format!(
+                "{} signs the endpoint's URL: give it with --public-url, or in {}",
+                self.name(),
+                self.preset.variable("PUBLIC_URL")
+            )),
+            ConfigError::UndecodableSecret { expected, .. } => Failure::configuration(format!(
+                "the secret is no signing key of {}: expected {expected}",
+                self.name()
+            )),
+            error => Failure::configuration(error.to_string()),
+        })
+    }
+}

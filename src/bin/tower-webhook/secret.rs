@@ -1,0 +1,188 @@
+//! Secrets: from a variable, a file, or a prompt that shows nothing. Never from the command line, which is in the list
+//! of processes and in the shell's history.
+
+use std::env::{self, VarError};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tower_webhook::testing::{development_secret, verifying_secret};
+use tower_webhook::{ConfigError, Secret};
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::platform::Platform;
+
+/// Longer than any secret or key in PEM.
+const MAX_FILE_BYTES: u64 = 65_536;
+
+/// Where the secret is.
+#[derive(Args, Debug)]
+pub(crate) struct SecretArgs {
+    /// Environment variable that holds the secret [default: <NAME>_WEBHOOK_SECRET; to sign with a key pair
+    /// <NAME>_SIGNING_SEED]
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "secret_file")]
+    secret_env: Option<String>,
+
+    /// File that holds the secret, and one line end after it at most
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Take the public development secret, which the example `receiver` takes on loopback
+    #[arg(long, conflicts_with_all = ["secret_env", "secret_file"])]
+    development: bool,
+
+    /// Accept a secret under 16 bytes
+    #[arg(long)]
+    weak_secret: bool,
+}
+
+/// What the secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Signing,
+    /// Signing for a receiver on this machine: the public secret will do where there is none.
+    SigningForLoopback,
+    Verifying,
+}
+
+/// A text, and where it comes from, in words.
+pub(crate) struct Found {
+    pub(crate) text: Zeroizing<String>,
+    source: String,
+}
+
+impl SecretArgs {
+    /// The text that is configured, whatever it is.
+    pub(crate) fn find(
+        &self,
+        platform: &Platform,
+        purpose: Purpose,
+        output: &Output,
+    ) -> Result<Found, Failure> {
+        if let Some(path) = &self.secret_file {
+            let text = read_file(path, output)?;
+            return Ok(Found { text, source: format!("the secret in {}", path.display()) });
+        }
+        if let Some(variable) = &self.secret_env {
+            // The name is not repeated: who gives the secret in its place shall not see it in a log.
+            let source = "the variable that --secret-env names".to_owned();
+            return read_variable(variable)
+                .map_err(|why| Failure::configuration(format!("{source} {why}")))?
+                .map(|text| Found { text, source: source.clone() })
+                .ok_or_else(|| Failure::configuration(format!("{source} is not set")));
+        }
+        if self.development {
+            return development(platform, purpose);
+        }
+        let is_seed = purpose != Purpose::Verifying && platform.signs_by_key_pair();
+        let variable = platform.preset.variable(if is_seed { "SIGNING_SEED" } else { "WEBHOOK_SECRET" });
+        match read_variable(&variable) {
+            Ok(Some(text)) => return Ok(Found { text, source: variable }),
+            Ok(None) => {}
+            Err(why) => return Err(Failure::configuration(format!("{variable} {why}"))),
+        }
+        if purpose == Purpose::SigningForLoopback {
+            output.warning(&format!(
+                "{variable} is not set: signing with the public development secret, for loopback only"
+            ));
+            return development(platform, purpose);
+        }
+        if io::stdin().is_terminal() {
+            let what = if is_seed { "signing seed" } else { "webhook secret" };
+            let prompt = format!("{} {what} (not shown): ", platform.name());
+            let text = rpassword::prompt_password(prompt)
+                .map_err(|error| Failure::configuration(format!("the prompt for the secret: {error}")))?;
+            return Ok(Found { text: Zeroizing::new(text), source: "the secret".to_owned() });
+        }
+        Err(Failure::configuration(format!(
+            "there is no secret: set {variable}, or give --secret-env VARIABLE or --secret-file FILE; at a terminal it \
+             is asked for"
+        )))
+    }
+
+    /// A secret that signs.
+    pub(crate) fn signing(
+        &self,
+        platform: &Platform,
+        purpose: Purpose,
+        output: &Output,
+    ) -> Result<Secret, Failure> {
+        let Found { mut text, source } = self.find(platform, purpose, output)?;
+        let text = std::mem::take(&mut *text);
+        let secret = if self.weak_secret { Secret::weak(text) } else { Secret::new(text) };
+        let secret = secret.map_err(|error| Failure::configuration(format!("{source}: {}", said(&error))))?;
+        platform.check_signing(&secret)?;
+        Ok(secret)
+    }
+}
+
+/// The library's advice for programs that call it, in terms of this one.
+fn said(error: &ConfigError) -> String {
+    match error {
+        ConfigError::ShortSecret { length } => {
+            format!("it has {length} bytes, expected at least 16; --weak-secret accepts it")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn development(platform: &Platform, purpose: Purpose) -> Result<Found, Failure> {
+    let none = || Failure::configuration(format!("there is no development secret for {}", platform.name()));
+    let mut secret = development_secret(&platform.provider).ok_or_else(none)?;
+    if purpose == Purpose::Verifying {
+        secret = verifying_secret(&platform.provider, &secret).map_err(|_| none())?;
+    }
+    let text = Zeroizing::new(secret.expose().to_owned());
+    Ok(Found { text, source: "the development secret".to_owned() })
+}
+
+fn read_variable(name: &str) -> Result<Option<Zeroizing<String>>, &'static str> {
+    // Neither could be the name of one, and both make the look-up panic.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err("has no name that a variable can have");
+    }
+    match env::var(name) {
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err("is not UTF-8"),
+    }
+}
+
+fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::configuration(format!("{}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    if is_readable_by_others(&file) {
+        output.warning(&format!(
+            "{} can be read by others than its owner: chmod 600 it, and consider the secret known",
+            path.display()
+        ));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(failed(&"longer than any secret"));
+    }
+    // Editors end the last line. What else is there is not what the user meant, and will be named.
+    let end = text.trim_end_matches('\n').len().max(text.len().saturating_sub(1));
+    text.truncate(end);
+    if text.ends_with('\r') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+#[cfg(unix)]
+fn is_readable_by_others(file: &File) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    // Pipes have modes too, but nobody else gets at them.
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_others(_: &File) -> bool {
+    false
+}

@@ -1,0 +1,312 @@
+//! One JSON document as different programs write it.
+//!
+//! Values keep their text and members their order, unless the form sorts them: what a parser makes of `1.0` nobody can
+//! undo, but nothing else is lost.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Longer documents are not rewritten: two dozen forms of them would take noticeable time.
+pub(super) const MAX_BYTES: usize = 256 * 1_024;
+
+/// Deeper ones neither. It is where the parser stops, too.
+const MAX_DEPTH: usize = 128;
+
+/// A document in pieces.
+enum Node<'a> {
+    /// A number, `true`, `false` or `null`, as it is written.
+    Plain(&'a str),
+    Text(String),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+/// How a program writes JSON.
+#[derive(Clone, Copy)]
+struct Form {
+    layout: Layout,
+    sorted: bool,
+    escapes: Escapes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Compact,
+    /// Python's default: a blank after each comma and colon.
+    Spaced,
+    Indented(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    /// What must be.
+    Few,
+    /// All that is not ASCII, as Python does.
+    NonAscii,
+    /// That, and slashes, as PHP does.
+    NonAsciiAndSlashes,
+    /// Slashes.
+    Slashes,
+    /// `<`, `>` and `&`, as Go does.
+    Html,
+}
+
+/// The forms that are tried, each with its name; fewer where two are the same bytes, and none for what is no JSON
+/// array or object, too long or too deep.
+pub(super) fn forms(body: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut forms: Vec<(String, Vec<u8>)> = Vec::new();
+    let Some(root) = parse(body) else { return forms };
+    let mut try_form = |form: Form| {
+        let mut written = String::with_capacity(body.len() * 2);
+        form.write(&root, 0, &mut written);
+        let written = written.into_bytes();
+        if written != body && forms.iter().all(|(_, known)| *known != written) {
+            forms.push((form.name(), written));
+        }
+    };
+    let layouts = [Layout::Compact, Layout::Spaced, Layout::Indented("  "), Layout::Indented("    ")];
+    for sorted in [false, true] {
+        for layout in layouts {
+            for escapes in [Escapes::Few, Escapes::NonAscii] {
+                try_form(Form { layout, sorted, escapes });
+            }
+        }
+    }
+    for escapes in [Escapes::NonAsciiAndSlashes, Escapes::Slashes, Escapes::Html] {
+        try_form(Form { layout: Layout::Compact, sorted: false, escapes });
+    }
+    try_form(Form { layout: Layout::Indented("\t"), sorted: false, escapes: Escapes::Few });
+    forms
+}
+
+fn parse(body: &[u8]) -> Option<Node<'_>> {
+    if body.len() > MAX_BYTES {
+        return None;
+    }
+    let raw: &RawValue = serde_json::from_slice(body).ok()?;
+    node(raw, 0).filter(|root| matches!(root, Node::Array(_) | Node::Object(_)))
+}
+
+fn node(raw: &RawValue, depth: usize) -> Option<Node<'_>> {
+    let text = raw.get();
+    match text.as_bytes().first()? {
+        b'{' | b'[' if depth == MAX_DEPTH => None,
+        b'{' => {
+            let members = serde_json::Deserializer::from_str(text).deserialize_map(Members).ok()?;
+            let members = members.into_iter().map(|(name, raw)| Some((name, node(raw, depth + 1)?)));
+            Some(Node::Object(members.collect::<Option<_>>()?))
+        }
+        b'[' => {
+            let items = serde_json::Deserializer::from_str(text).deserialize_seq(Items).ok()?;
+            Some(Node::Array(items.into_iter().map(|raw| node(raw, depth + 1)).collect::<Option<_>>()?))
+        }
+        b'"' => Some(Node::Text(serde_json::from_str(text).ok()?)),
+        _ => Some(Node::Plain(text)),
+    }
+}
+
+/// Members in their order, those with the same name included.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}
+
+struct Items;
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+}
+
+impl Form {
+    fn name(self) -> String {
+        let layout = match self.layout {
+            Layout::Compact => "compact",
+            Layout::Spaced => "with a blank after each comma and colon, as Python writes it",
+            Layout::Indented("\t") => "indented by tabs",
+            Layout::Indented("  ") => "indented by 2 blanks",
+            Layout::Indented(_) => "indented by 4 blanks",
+        };
+        let sorted = if self.sorted { ", its keys sorted" } else { "" };
+        let escapes = match self.escapes {
+            Escapes::Few => "",
+            Escapes::NonAscii => ", other characters than ASCII escaped",
+            Escapes::NonAsciiAndSlashes => {
+                ", slashes and other characters than ASCII escaped, as PHP writes it"
+            }
+            Escapes::Slashes => ", slashes escaped",
+            Escapes::Html => ", `<`, `>` and `&` escaped, as Go writes it",
+        };
+        format!("{layout}{sorted}{escapes}")
+    }
+
+    fn write(self, node: &Node<'_>, depth: usize, to: &mut String) {
+        match node {
+            Node::Plain(text) => to.push_str(text),
+            Node::Text(text) => self.write_text(text, to),
+            Node::Array(items) => self.write_all('[', ']', items, depth, to, |item, to| {
+                self.write(item, depth + 1, to);
+            }),
+            Node::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                if self.sorted {
+                    members.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                self.write_all('{', '}', &members, depth, to, |(name, value), to| {
+                    self.write_text(name, to);
+                    to.push_str(if self.layout == Layout::Compact { ":" } else { ": " });
+                    self.write(value, depth + 1, to);
+                });
+            }
+        }
+    }
+
+    fn write_all<T>(
+        self,
+        open: char,
+        close: char,
+        items: &[T],
+        depth: usize,
+        to: &mut String,
+        write: impl Fn(&T, &mut String),
+    ) {
+        to.push(open);
+        let line = |depth: usize, to: &mut String| {
+            if let Layout::Indented(indent) = self.layout {
+                to.push('\n');
+                (0..depth).for_each(|_| to.push_str(indent));
+            }
+        };
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                to.push_str(if self.layout == Layout::Spaced { ", " } else { "," });
+            }
+            line(depth + 1, to);
+            write(item, to);
+        }
+        if !items.is_empty() {
+            line(depth, to);
+        }
+        to.push(close);
+    }
+
+    fn write_text(self, text: &str, to: &mut String) {
+        use fmt::Write as _;
+
+        let slashes = matches!(self.escapes, Escapes::Slashes | Escapes::NonAsciiAndSlashes);
+        let non_ascii = matches!(self.escapes, Escapes::NonAscii | Escapes::NonAsciiAndSlashes);
+        to.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => to.push_str("\\\""),
+                '\\' => to.push_str("\\\\"),
+                '\n' => to.push_str("\\n"),
+                '\r' => to.push_str("\\r"),
+                '\t' => to.push_str("\\t"),
+                '\u{8}' => to.push_str("\\b"),
+                '\u{c}' => to.push_str("\\f"),
+                '/' if slashes => to.push_str("\\/"),
+                '<' | '>' | '&' if self.escapes == Escapes::Html => {
+                    // Writing to a `String` cannot fail.
+                    _ = write!(to, "\\u{:04x}", u32::from(c));
+                }
+                c if c < ' ' || !c.is_ascii() && non_ascii => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        _ = write!(to, "\\u{unit:04x}");
+                    }
+                }
+                c => to.push(c),
+            }
+        }
+        to.push('"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has(body: &str, form: &str) -> Option<String> {
+        forms(body.as_bytes()).into_iter().find(|(_, bytes)| bytes == form.as_bytes()).map(|(name, _)| name)
+    }
+
+    /// By Python 3's `json.dumps`, JavaScript's `JSON.stringify`, PHP's `json_encode` and Go's `json.Marshal`.
+    #[test]
+    fn programs_are_imitated() {
+        let compact = r#"{"b":[1.0,{}],"a":"é/<\n","c":[],"b":null}"#;
+        for (form, name) in [
+            (r#"{"b": [1.0, {}], "a": "\u00e9/<\n", "c": [], "b": null}"#, "Python"),
+            (r#"{"b":[1.0,{}],"a":"\u00e9\/<\n","c":[],"b":null}"#, "PHP"),
+            (r#"{"b":[1.0,{}],"a":"é\/<\n","c":[],"b":null}"#, "slashes escaped"),
+            (r#"{"b":[1.0,{}],"a":"é/\u003c\n","c":[],"b":null}"#, "Go"),
+            (r#"{"a":"é/<\n","b":[1.0,{}],"b":null,"c":[]}"#, "sorted"),
+            (
+                "{\n  \"b\": [\n    1.0,\n    {}\n  ],\n  \"a\": \"é/<\\n\",\n  \"c\": [],\n  \"b\": null\n}",
+                "2 blanks",
+            ),
+            (
+                "{\n\t\"b\": [\n\t\t1.0,\n\t\t{}\n\t],\n\t\"a\": \"é/<\\n\",\n\t\"c\": [],\n\t\"b\": null\n}",
+                "tabs",
+            ),
+        ] {
+            assert!(has(compact, form).is_some_and(|found| found.contains(name)), "{name}");
+            // And back.
+            assert!(has(form, compact).is_some() || name == "sorted", "{name}");
+        }
+    }
+
+    #[test]
+    fn characters_beyond_the_first_plane_are_two_units() {
+        assert!(has("[\"\u{1f600}\"]", r#"["\ud83d\ude00"]"#).is_some());
+        assert!(has(r#"["\ud83d\ude00","\u001f"]"#, "[\"\u{1f600}\",\"\\u001f\"]").is_some());
+    }
+
+    #[test]
+    fn what_is_no_document_has_no_forms() {
+        for body in ["", "7", "\"x\"", "{", "[1,]", "{\"a\":1}x", "\u{feff}{}"] {
+            assert!(forms(body.as_bytes()).is_empty(), "{body}");
+        }
+        assert!(forms(&[0xff]).is_empty());
+        let long = |bytes: usize| format!("[\"{}\"  ]", "x".repeat(bytes - 6));
+        assert!(!forms(long(MAX_BYTES).as_bytes()).is_empty());
+        assert!(forms(long(MAX_BYTES + 1).as_bytes()).is_empty());
+        let deep = |depth: usize| format!("{}{} ", "[".repeat(depth), "]".repeat(depth));
+        assert!(!forms(deep(20).as_bytes()).is_empty());
+        assert!(forms(deep(100_000).as_bytes()).is_empty());
+    }
+
+    #[test]
+    fn no_form_is_tried_twice_and_there_are_few() {
+        let forms = forms(r#"{"b":["é/<"],"a":{"c":1}}"#.as_bytes());
+        let distinct: std::collections::BTreeSet<_> = forms.iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(distinct.len(), forms.len());
+        assert!(forms.len() <= 20, "{}", forms.len());
+    }
+}

@@ -1,0 +1,208 @@
+//! Why a captured request does not verify: the class of the mistake, and what to do about it.
+//!
+//! A receiver knows that a signature is wrong and no more. Whoever has the request, the secret and some time can try
+//! what usually goes wrong: [`keys`] reads the secret in other ways, [`bodies`] and [`json`] undo what frameworks do
+//! to bodies, [`times`] looks at clocks, [`head`] at headers, and [`reason`] asks them in turn.
+
+mod bodies;
+mod head;
+mod json;
+mod keys;
+mod reason;
+mod times;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use http::Request;
+
+use crate::provider::Provider;
+
+/// Says why a request does not verify, or that it does.
+///
+/// `secret` is the text that your receiver is configured with, whatever it is: a text that [`Secret`](crate::Secret)
+/// would refuse is among the things that are diagnosed. `request` is what arrived, its body byte for byte, and `at` the
+/// time at which it did. Of the request's URI nothing is used: a provider that signs the URL is told it by
+/// [`Provider::with_public_url`].
+///
+/// It computes at most 80 signatures over the body. Other forms of JSON are tried for bodies of at most 256 KiB; what
+/// is undone otherwise (white space at the ends, line ends, a byte order mark, an encoding) for all.
+///
+/// The answer holds no secret, no signature and nothing of the body. It is for whoever runs the receiver: told to a
+/// sender, it would help to forge.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhook::testing::{Cause, diagnose, sign};
+/// use tower_webhook::{Secret, casapay};
+///
+/// let (provider, now) = (casapay::provider(), SystemTime::now());
+/// let request = sign(&provider, &Secret::new("whsec_0123456789abcdef")?, r#"{"id":"evt_1"}"#);
+/// let request = request.map(|body| body.into_bytes());
+///
+/// assert!(diagnose(&provider, "whsec_0123456789abcdef", &request, now).is_verified());
+///
+/// // Copied without its beginning.
+/// let diagnosis = diagnose(&provider, "0123456789abcdef", &request, now);
+/// assert_eq!(diagnosis.cause(), Cause::SecretKind);
+///
+/// // Parsed and written again on its way.
+/// let rewritten = request.clone().map(|_| "{\n  \"id\": \"evt_1\"\n}");
+/// let diagnosis = diagnose(&provider, "whsec_0123456789abcdef", &rewritten, now);
+/// assert_eq!(diagnosis.cause(), Cause::ReserialisedJson);
+///
+/// let later = now + Duration::from_secs(3_600);
+/// let diagnosis = diagnose(&provider, "whsec_0123456789abcdef", &request, later);
+/// assert_eq!(diagnosis.cause(), Cause::Stale);
+/// assert!(diagnosis.is_proven());
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[must_use]
+pub fn diagnose<B: AsRef<[u8]>>(
+    provider: &Provider,
+    secret: &str,
+    request: &Request<B>,
+    at: SystemTime,
+) -> Diagnosis {
+    reason::reason(provider, secret, request.headers(), request.body().as_ref(), at)
+}
+
+/// What [`diagnose`] found. It displays as the explanation and the advice; the words may change in any release.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    cause: Cause,
+    proven: bool,
+    explanation: String,
+    advice: String,
+    signed_at: Option<u64>,
+    presets: Vec<&'static str>,
+    tries: u32,
+}
+
+impl Diagnosis {
+    fn new(cause: Cause, explanation: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            cause,
+            proven: true,
+            explanation: explanation.into(),
+            advice: advice.into(),
+            signed_at: None,
+            presets: Vec::new(),
+            tries: 0,
+        }
+    }
+
+    /// One that evidence speaks for, but no signature.
+    fn likely(cause: Cause, explanation: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { proven: false, ..Self::new(cause, explanation, advice) }
+    }
+
+    /// Whether the request verifies.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.cause == Cause::Verified
+    }
+
+    /// The class of the mistake.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Whether the cause is certain: because the signature holds once the mistake is undone, or because what is wrong
+    /// can be seen. Otherwise it is what the evidence speaks for.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// What was found, in a sentence or two.
+    #[must_use]
+    pub fn explanation(&self) -> &str {
+        &self.explanation
+    }
+
+    /// What to do about it; empty where the request verifies.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        &self.advice
+    }
+
+    /// The signed timestamp in Unix seconds, where one could be read. It is authentic only where the cause is
+    /// [`Verified`](Cause::Verified), [`Stale`](Cause::Stale) or [`Clock`](Cause::Clock).
+    #[must_use]
+    pub fn signed_at(&self) -> Option<u64> {
+        self.signed_at
+    }
+
+    /// The presets whose signature header the request has, where it lacks that of the provider.
+    pub fn presets(&self) -> impl Iterator<Item = &'static str> {
+        self.presets.iter().copied()
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.explanation)?;
+        if !self.advice.is_empty() {
+            write!(f, " {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// The class of what is wrong with a captured request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Nothing: the request verifies.
+    Verified,
+    /// The signature header, or another header that is signed, is missing; perhaps another provider's is there.
+    WrongHeader,
+    /// A header is there, but not written as the provider writes it, or there twice.
+    MalformedHeader,
+    /// The secret is of the wrong kind (an API key, a private key) or was not taken as the provider shows it: with
+    /// white space or quotes, without its prefix, decoded in another way.
+    SecretKind,
+    /// The bytes of the body are not those that were signed.
+    ChangedBody,
+    /// The body is JSON that was parsed and written again.
+    ReserialisedJson,
+    /// The signature is right, and older than the tolerance.
+    Stale,
+    /// The signature is right, but its timestamp lies in the future, or is in another unit.
+    Clock,
+    /// The provider signs the endpoint's URL, and it is not the one that is configured, or none is.
+    PublicUrl,
+    /// The signature was made for the body, but with another timestamp than the request has.
+    OtherEvent,
+    /// The secret and the body are right, but other bytes are signed than this provider signs.
+    OtherScheme,
+    /// None of the above: in most cases the secret is that of another endpoint, environment or account.
+    OtherSecret,
+}
+
+impl Cause {
+    /// The class in snake case, as programs print it.
+    ///
+    /// ```
+    /// assert_eq!(tower_webhook::testing::Cause::ReserialisedJson.as_str(), "reserialised_json");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::WrongHeader => "wrong_header",
+            Self::MalformedHeader => "malformed_header",
+            Self::SecretKind => "secret_kind",
+            Self::ChangedBody => "changed_body",
+            Self::ReserialisedJson => "reserialised_json",
+            Self::Stale => "stale",
+            Self::Clock => "clock",
+            Self::PublicUrl => "public_url",
+            Self::OtherEvent => "other_event",
+            Self::OtherScheme => "other_scheme",
+            Self::OtherSecret => "other_secret",
+        }
+    }
+}
