@@ -18,9 +18,9 @@ pub(crate) mod secret;
 pub(crate) mod signing;
 mod template;
 mod timestamp;
-mod usage;
 #[cfg(feature = "testing")]
 pub(crate) mod trial;
+mod usage;
 mod verifier;
 mod verify;
 
