@@ -1,7 +1,7 @@
 //! How do I book a payment exactly once? Here in PostgreSQL: the event's mark and the booking are one commit.
 //!
 //!     DATABASE_URL=postgres://localhost/shop cargo run --example postgres
-//!     cargo run --example send -- http://127.0.0.1:3000/webhooks/caspay --provider caspay --count 100 --duplicate
+//!     cargo run --features cli -- send http://127.0.0.1:3000/webhooks/caspay --provider caspay --count 100 --duplicate
 //!     psql postgres://localhost/shop -c 'TABLE accounts' -c 'TABLE tower_webhook_events'
 //!
 //! It makes its tables where they are missing. Start it twice with two values of `ADDR`, kill it with SIGKILL while

@@ -5,7 +5,7 @@
 //!
 //! It mounts each provider at `/webhooks/<name>` and prints a signed `curl` line for each provider to paste, then a line for each delivery with its outcome and
 //! the reason: paste a line twice and the second delivery is a duplicate; change a character and it is refused.
-//! `cargo run --example send` sends more, and other things.
+//! `cargo run --features cli -- send` sends more, and other things.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -52,7 +52,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_webhook::casapay::events::InvoicePaid;
 use tower_webhook::caspay::events::PaymentCompleted;
-use tower_webhook::testing::{SignedRequest, verifying_secret};
+use tower_webhook::testing::{self, SignedRequest, verifying_secret};
 use tower_webhook::{
     Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
     WebhookLayer,
@@ -273,10 +273,11 @@ fn command(platform: &Platform, is_public: bool, address: SocketAddr) -> Result<
     if !is_public {
         return Ok(own_command(platform, &url));
     }
-    let event_type = platform.default_type();
+    let event_type = testing::sample_type(&platform.provider);
     let id = format!("evt_try_{}", common::unix_now());
-    let event =
-        platform.event(&id, event_type, &platform.payload(event_type)).map_err(|error| error.to_string())?;
+    let event = platform
+        .event(&id, event_type, &testing::sample_payload(provider, event_type))
+        .map_err(|error| error.to_string())?;
     let secret = platform.development_secret()?;
     let request =
         SignedRequest::new(provider, &secret, event.body().to_owned()).with_headers(event.headers()).build();
@@ -299,12 +300,13 @@ fn own_command(platform: &Platform, url: &str) -> String {
         "casapay" => ("$t.$body", "t=$t,v1=$signature"),
         _ => {
             return format!(
-                "# {name}, in a shell where {variable} is set\ncargo run --example send -- {url} --provider {name}"
+                "# {name}, in a shell where {variable} is set\ncargo run --features cli -- send {url} --provider {name}"
             );
         }
     };
-    let (event_type, id) = (platform.default_type(), format!("evt_try_{}", common::unix_now()));
-    let event = platform.event(&id, event_type, &platform.payload(event_type));
+    let (event_type, id) =
+        (testing::sample_type(&platform.provider), format!("evt_try_{}", common::unix_now()));
+    let event = platform.event(&id, event_type, &testing::sample_payload(&platform.provider, event_type));
     let body = event.map_or_else(|error| error.to_string(), |event| event.body().to_owned());
     [
         format!("# {name}, in a shell where {variable} is set"),

@@ -8,8 +8,8 @@
 //! Both instances share the marks in one Redis. Send an event to one of them, then the same to the other, before or
 //! after a restart: it is handled once.
 //!
-//!     cargo run --example send -- http://127.0.0.1:3000/webhooks/caspay --provider caspay --id evt_1
-//!     cargo run --example send -- http://127.0.0.1:3001/webhooks/caspay --provider caspay --id evt_1
+//!     cargo run --features cli -- send http://127.0.0.1:3000/webhooks/caspay --provider caspay --id evt_1
+//!     cargo run --features cli -- send http://127.0.0.1:3001/webhooks/caspay --provider caspay --id evt_1
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -1,7 +1,7 @@
 //! How do marks survive a restart without any server? In a file of SQLite, beside what the handlers book.
 //!
 //!     cargo run --example sqlite
-//!     cargo run --example send -- http://127.0.0.1:3000/webhooks/caspay --provider caspay --id evt_1
+//!     cargo run --features cli -- send http://127.0.0.1:3000/webhooks/caspay --provider caspay --id evt_1
 //!
 //! Send the event, stop the receiver or kill it, start it again, send the event once more: it is a duplicate, and the
 //! payment is booked once. The mark and the booking are one commit.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and runs every example. `receiver` is called with curl and with `send`, over loopback and on free ports; its
+# Builds and runs every example. `receiver` is called with curl and with `tower-webhook send`, over loopback and on free ports; its
 # signatures are computed by openssl (or Python), so that this crate does not merely agree with itself.
 # Shows what failed and exits with 1 if anything did.
 set -euo pipefail
@@ -57,13 +57,13 @@ done
 
 ### Build all; run those that check themselves.
 
-cargo build --locked --all-features --examples --message-format json-render-diagnostics |
+cargo build --locked --all-features --examples --bins --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
-receiver= send= twilio= sendgrid= postgres= sqlite= redis= provider=
+receiver= cli= twilio= sendgrid= postgres= sqlite= redis= provider=
 while read -r program; do
     case $(basename "$program" .exe) in
     receiver) receiver=$program ;;
-    send) send=$program ;;
+    tower-webhook) cli=$program ;;
     twilio) twilio=$program ;;
     sendgrid) sendgrid=$program ;;
     postgres) postgres=$program ;;
@@ -80,7 +80,7 @@ while read -r program; do
         ;;
     esac
 done <"$work/programs"
-[ -n "$receiver" ] && [ -n "$send" ] && [ -n "$twilio" ] && [ -n "$sendgrid" ] || give_up "the examples were not built"
+[ -n "$receiver" ] && [ -n "$cli" ] && [ -n "$twilio" ] && [ -n "$sendgrid" ] || give_up "the examples were not built"
 
 ### Tools for what follows.
 
@@ -179,7 +179,7 @@ invoice() { # ID
 sends() {
     local what=$1 want=$2 code=0
     shift 2
-    timeout 60 "$send" "$@" >"$work/sent" 2>&1 || code=$?
+    timeout 60 "$cli" send --text "$@" >"$work/sent" 2>&1 || code=$?
     if [ "$code" -eq "$want" ]; then
         passed "send: $what"
     else
@@ -255,7 +255,7 @@ casapay 'timestamp with a leading zero' 401 malformed_timestamp "0$now" "$(invoi
 expect 'the other provider' 401 missing_header "$base/webhooks/casapay" --data-raw "$(payment evt_8 7)" \
     -H "x-caspay-signature: $(printf %s "$(payment evt_8 7)" | hmac "$caspay_secret")"
 
-### The same, many times, with `send`.
+### The same, many times, with `tower-webhook send`.
 
 handled=$(count ': 200 handled (') duplicates=$(count ': 200 duplicate (')
 sends 'one to caspay' 0 "$base/webhooks/caspay" --provider caspay
@@ -282,8 +282,7 @@ stop 'SIGTERM while idle'
 
 ### Every preset, by name.
 
-"$send" http://127.0.0.1/ --provider none >"$work/program" 2>&1 || true
-names=$(sed -n 's/.*; there are //p' "$work/program" | tr -d ' ')
+names=$("$cli" providers --json | tr '{' '\n' | sed -n 's/.*"name":"\([^"]*\)".*/\1/p' | paste -sd ,)
 if [ "$(tr , '\n' <<<"$names" | wc -l)" -lt 60 ]; then failed "the names of the presets: $names"; fi
 start_with "${names##*,}" PROVIDERS="$names"
 for name in ${names//,/ }; do
@@ -449,17 +448,17 @@ lasts() {
     local name=$1 program=${!1}
     shift
     start_code "$program" "$@"
-    if "$send" "$base/webhooks/caspay" --provider caspay --count 40 --concurrency 8 --duplicate >"$work/sent" 2>&1; then
+    if "$cli" send "$base/webhooks/caspay" --provider caspay --count 40 --concurrency 8 --duplicate >"$work/sent" 2>&1; then
         passed "$name: 40 events twice"
     else
         failed "$name: 40 events twice"
         sed 's/^/      send: /' "$work/sent" | tail -n 5
     fi
-    "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1 || failed "$name: one more"
+    "$cli" send "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1 || failed "$name: one more"
     kill -KILL "$pid"
     wait "$pid" 2>/dev/null || true
     start_code "$program" "$@"
-    if "$send" "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1; then
+    if "$cli" send "$base/webhooks/caspay" --provider caspay --id evt_before >"$work/sent" 2>&1; then
         passed "$name: a duplicate after SIGKILL and a new start"
     else
         failed "$name: a duplicate after SIGKILL and a new start"
@@ -486,7 +485,7 @@ if command -v redis-server >/dev/null; then
     }
     secret=CASPAY_WEBHOOK_SECRET=a-secret-for-this-example
     send_to_redis() {
-        if env "$secret" "$send" "$base/webhooks/caspay" --provider caspay --id evt_1 >"$work/sent" 2>&1; then
+        if env "$secret" "$cli" send "$base/webhooks/caspay" --provider caspay --id evt_1 >"$work/sent" 2>&1; then
             passed "redis: $1"
         else
             failed "redis: $1"

@@ -24,7 +24,7 @@ impl Preset {
     }
 
     /// The name of an environment variable of this preset: programs that take presets by name have a place for their
-    /// secrets by it. The example and the program of this crate use it.
+    /// secrets by it. The example `receiver` and the program `tower-webhook` look there.
     ///
     /// ```
     /// use tower_webhook::provider::find;

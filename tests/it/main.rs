@@ -10,6 +10,7 @@ mod advisories;
 mod axum_extractors;
 mod body;
 mod catalogue;
+mod cli;
 mod conformance;
 mod disconnects;
 mod envelope;

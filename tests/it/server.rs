@@ -63,6 +63,11 @@ impl Server {
         Self { address, _tasks: tasks }
     }
 
+    /// The URL of a path, for clients that are told one.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     pub(crate) async fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).await.unwrap();
         Connection { stream, unread: Vec::new() }

@@ -180,22 +180,20 @@ pub(crate) struct Replay {
     #[arg(long, requires = "provider")]
     pub(crate) resign: bool,
 
+    /// Whose webhooks these are, to sign them: the name of a preset, such as stripe
+    #[arg(long, value_name = "NAME", value_parser = preset, requires = "resign")]
+    pub(crate) provider: Option<Preset>,
+
+    /// The endpoint's URL, for providers that sign it [default: <NAME>_PUBLIC_URL, or the URL of --to]
+    #[arg(long, value_name = "URL", requires = "resign")]
+    pub(crate) public_url: Option<String>,
+
     #[command(flatten)]
-    pub(crate) signer: Option<Signer>,
+    pub(crate) secret: SecretArgs,
 
     /// Stop at the first request that is not answered 2xx
     #[arg(long)]
     pub(crate) stop: bool,
-}
-
-#[derive(Debug, clap::Args)]
-#[group(requires = "resign")]
-pub(crate) struct Signer {
-    #[command(flatten)]
-    pub(crate) provider: ProviderArgs,
-
-    #[command(flatten)]
-    pub(crate) secret: SecretArgs,
 }
 
 /// Why there are no arguments to work with.

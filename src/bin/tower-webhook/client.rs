@@ -30,16 +30,22 @@ pub(crate) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> 
     runtime.map_err(|error| Failure::input(format!("cannot start: {error}")))?.block_on(command)
 }
 
-/// An absolute URL of http or https. A password in it would be in the list of processes.
+/// An absolute URL of http or https.
 pub(crate) fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err("expected http://host[:port]/path or https://".to_owned());
     }
-    if url.password().is_some() || !url.username().is_empty() {
-        return Err("a URL with a user or a password shows both in the list of processes".to_owned());
-    }
     Ok(url)
+}
+
+/// Refuses a URL with a password, which would be in the list of processes. Not where arguments are read, whose errors
+/// repeat what was given.
+pub(crate) fn check_url(url: &Url) -> Result<(), Failure> {
+    if url.password().is_none() && url.username().is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage("a URL with a user or a password shows both in the list of processes: leave them out"))
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {
@@ -57,6 +63,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: Url) -> Result<Self, Failure> {
+        check_url(&url)?;
         let mut builder = reqwest::Client::builder().redirect(Policy::none()).timeout(TIMEOUT);
         if is_loopback(&url) {
             builder = builder.no_proxy();
@@ -208,10 +215,11 @@ mod tests {
         {
             assert!(http_url(text).is_ok(), "{text}");
         }
-        for text in
-            ["", "shop.example", "ftp://shop.example", "http://", "https://user:pw@shop.example", "/x"]
-        {
+        for text in ["", "shop.example", "ftp://shop.example", "http://", "/x"] {
             assert!(http_url(text).is_err(), "{text}");
+        }
+        for text in ["https://user:pw@shop.example", "https://user@shop.example"] {
+            assert!(check_url(&http_url(text).unwrap()).is_err(), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ContentArrangement, LineStyle, Table};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -75,9 +75,14 @@ fn say(line: &str) {
 /// A table as wide as the terminal. What does not come from this program has to be made [`visible`] before.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let style = UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
     table.add_rows(rows);
+    // A terminal that does not know its size, as under some schedulers, says that it has none.
+    if table.width() == Some(0) {
+        table.set_width(80);
+    }
     table.to_string()
 }
 

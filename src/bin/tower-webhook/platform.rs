@@ -4,7 +4,7 @@ use std::env::{self, VarError};
 
 use clap::Args;
 use tower_webhook::provider::{self, Preset};
-use tower_webhook::testing::verifying_secret;
+use tower_webhook::testing::{development_secret, verifying_secret};
 use tower_webhook::{ConfigError, Provider, Secret};
 
 use crate::exit::Failure;
@@ -39,10 +39,17 @@ pub(crate) struct Platform {
 impl Platform {
     /// Where the provider signs the endpoint's URL, that is `--public-url`, or what the environment says, or `otherwise`.
     pub(crate) fn new(args: &ProviderArgs, otherwise: Option<&str>) -> Result<Self, Failure> {
-        let preset = args.provider;
+        Self::of(args.provider, args.public_url.as_deref(), otherwise)
+    }
+
+    pub(crate) fn of(
+        preset: Preset,
+        public_url: Option<&str>,
+        otherwise: Option<&str>,
+    ) -> Result<Self, Failure> {
         let variable = preset.variable("PUBLIC_URL");
-        let url = match (&args.public_url, env::var(&variable)) {
-            (Some(url), _) => Some(url.clone()),
+        let url = match (public_url, env::var(&variable)) {
+            (Some(url), _) => Some(url.to_owned()),
             (None, Ok(url)) => Some(url),
             (None, Err(VarError::NotPresent)) => otherwise.map(str::to_owned),
             (None, Err(error)) => return Err(Failure::configuration(format!("{variable}: {error}"))),
@@ -73,16 +80,28 @@ impl Platform {
     pub(crate) fn check_signing(&self, secret: &Secret) -> Result<(), Failure> {
         let verifying = verifying_secret(&self.provider, secret);
         verifying.and_then(|secret| self.provider.verifier(secret)).map(drop).map_err(|error| match error {
-            ConfigError::NoPublicUrl => Failure::configuration(format!(
-                "{} signs the endpoint's URL: give it with --public-url, or in {}",
-                self.name(),
-                self.preset.variable("PUBLIC_URL")
-            )),
+            ConfigError::NoPublicUrl => self.no_url(),
             ConfigError::UndecodableSecret { expected, .. } => Failure::configuration(format!(
                 "the secret is no signing key of {}: expected {expected}",
                 self.name()
             )),
             error => Failure::configuration(error.to_string()),
         })
+    }
+
+    /// What to say where the URL is signed, and nobody said which it is.
+    pub(crate) fn lacks_url(&self) -> Option<Failure> {
+        let secret = development_secret(&self.provider)?;
+        let secret = verifying_secret(&self.provider, &secret).ok()?;
+        let error = self.provider.verifier(secret).err()?;
+        (error == ConfigError::NoPublicUrl).then(|| self.no_url())
+    }
+
+    fn no_url(&self) -> Failure {
+        Failure::configuration(format!(
+            "{} signs the endpoint's URL: give it with --public-url, or in {}",
+            self.name(),
+            self.preset.variable("PUBLIC_URL")
+        ))
     }
 }

@@ -55,6 +55,11 @@ pub(crate) struct Found {
 }
 
 impl SecretArgs {
+    /// Whether the command line says anything of a secret.
+    pub(crate) fn is_given(&self) -> bool {
+        self.secret_env.is_some() || self.secret_file.is_some() || self.development || self.weak_secret
+    }
+
     /// The text that is configured, whatever it is.
     pub(crate) fn find(
         &self,

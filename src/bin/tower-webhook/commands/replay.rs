@@ -4,9 +4,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 use tower_webhook::Secret;
+use tower_webhook::provider::Preset;
 use tower_webhook::testing::SignedRequest;
 
-use crate::args::{Replay, Signer};
+use crate::args::Replay;
 use crate::capture::{self, Captured};
 use crate::client::{Client, Sent, is_loopback, progress_bar, worst};
 use crate::exit::{Exit, Failure};
@@ -16,8 +17,13 @@ use crate::secret::Purpose;
 
 pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure> {
     let requests = capture::requests(&capture::read(&args.file)?)?;
-    let signing = match (&args.signer, args.resign) {
-        (Some(signer), true) => Some(Signing::new(signer, args, output)?),
+    let signing = match args.provider {
+        Some(preset) if args.resign => Some(Signing::new(preset, args, output)?),
+        _ if args.secret.is_given() => {
+            return Err(Failure::usage(
+                "a secret is of use with --resign alone: the captured signatures are sent",
+            ));
+        }
         _ => None,
     };
     if signing.is_none()
@@ -79,10 +85,10 @@ struct Signing {
 }
 
 impl Signing {
-    fn new(signer: &Signer, args: &Replay, output: &Output) -> Result<Self, Failure> {
-        let platform = Platform::new(&signer.provider, Some(args.to.as_str()))?;
+    fn new(preset: Preset, args: &Replay, output: &Output) -> Result<Self, Failure> {
+        let platform = Platform::of(preset, args.public_url.as_deref(), Some(args.to.as_str()))?;
         let purpose = if is_loopback(&args.to) { Purpose::SigningForLoopback } else { Purpose::Signing };
-        let secret = signer.secret.signing(&platform, purpose, output)?;
+        let secret = args.secret.signing(&platform, purpose, output)?;
         Ok(Self { platform, secret })
     }
 

@@ -18,8 +18,8 @@ use crate::platform::Platform;
 use crate::secret::Purpose;
 
 pub(crate) async fn run(args: &Send, output: &Output) -> Result<Exit, Failure> {
-    let source = Source::new(args, output)?;
     let client = Client::new(args.url.clone())?;
+    let source = Source::new(args, output)?;
     let times = if args.duplicate { 2 } else { 1 };
     let bar = progress_bar(u64::from(args.count) * times);
 

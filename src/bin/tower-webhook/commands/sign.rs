@@ -11,12 +11,14 @@ use tower_webhook::testing::SignedRequest;
 
 use crate::args::Sign;
 use crate::capture;
+use crate::client::check_url;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, visible};
 use crate::platform::Platform;
 use crate::secret::Purpose;
 
 pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
+    args.curl.as_ref().map_or(Ok(()), check_url)?;
     let platform = Platform::new(&args.provider, args.curl.as_ref().map(Url::as_str))?;
     if platform.sends_token() && args.curl.is_none() {
         return Err(Failure::usage(format!(
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
     let given = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
     let body = Bytes::from(capture::read(&args.data)?);
     let headers = if platform.sends_token() {
-        let given = given.into_iter().map(|(name, value)| (name, value));
+        let given = given.into_iter();
         HeaderMap::from_iter(given.chain([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]))
     } else {
         let secret = args.secret.signing(&platform, Purpose::Signing, output)?;

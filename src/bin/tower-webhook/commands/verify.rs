@@ -23,6 +23,9 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
     };
     let Captured { headers, body, .. } = captured(args)?;
+    if let Some(failure) = platform.lacks_url() {
+        return Err(failure);
+    }
     let secret = args.secret.find(&platform, Purpose::Verifying, output)?;
     let mut request = Request::new(&body[..]);
     *request.headers_mut() = headers;

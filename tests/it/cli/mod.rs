@@ -1,0 +1,13 @@
+//! The program `tower-webhook`, driven as a person would: arguments, variables, files and a keyboard go in, and
+//! standard output, standard error and the exit code come out.
+
+mod capture;
+mod program;
+mod providers;
+mod recorder;
+mod replay;
+mod secrets;
+mod send;
+mod sign;
+mod terminal;
+mod verify;

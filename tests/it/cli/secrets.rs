@@ -1,0 +1,117 @@
+//! Where secrets come from, and that they go nowhere else.
+
+use std::sync::{Arc, Mutex};
+
+use super::program::{Program, program};
+use super::recorder::{Recorder, answer};
+use crate::support::SECRET;
+
+fn sign(arguments: &str) -> Program {
+    program(&format!("sign --provider caspay --data body {arguments}")).file("body", "{}")
+}
+
+#[cfg(unix)]
+fn with_mode(program: Program, mode: u32) -> Program {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    std::fs::set_permissions(program.path("key"), std::fs::Permissions::from_mode(mode)).unwrap();
+    program
+}
+
+#[tokio::test]
+async fn a_secret_is_no_argument() {
+    for given in ["--secret", "--secret=", "--api-key=", "--token="] {
+        let ran = sign(&format!("{given}{}", if given.ends_with('=') { SECRET } else { "" }))
+            .arg(SECRET)
+            .run()
+            .await;
+        let (kind, message) = ran.error(2);
+        assert!(kind == "usage" && message.contains("list of processes"), "{message}");
+        ran.hides(SECRET);
+    }
+}
+
+#[tokio::test]
+async fn variables_files_and_nothing_else() {
+    let by_default = sign("").env("CASPAY_WEBHOOK_SECRET", SECRET).run().await.json(0);
+    let by_name = sign("--secret-env KEY").env("KEY", SECRET).run().await.json(0);
+    let other = sign("").env("CASPAY_WEBHOOK_SECRET", "another-signing-secret").run().await.json(0);
+    assert_eq!(by_default, by_name);
+    assert_ne!(by_default, other);
+    for content in [SECRET.to_owned(), format!("{SECRET}\n"), format!("{SECRET}\r\n")] {
+        let ran = with_mode(sign("--secret-file key").file("key", content), 0o600).run().await;
+        assert_eq!(ran.json(0), by_default);
+        assert!(ran.stderr.is_empty(), "{ran:?}");
+    }
+    let (kind, message) = sign("").run().await.error(4);
+    assert!(kind == "configuration" && message.contains("set CASPAY_WEBHOOK_SECRET"), "{message}");
+}
+
+#[tokio::test]
+async fn a_file_that_others_can_read_draws_a_warning() {
+    for mode in [0o640, 0o604, 0o644] {
+        let ran = with_mode(sign("--secret-file key").file("key", SECRET), mode).run().await;
+        ran.json(0);
+        assert!(ran.warnings().iter().any(|warning| warning.contains("chmod 600")), "{mode:o}: {ran:?}");
+        ran.hides(SECRET);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_secret_is_refused_without_a_print_of_it() {
+    for (secret, says) in [
+        ("", "empty"),
+        ("short", "--weak-secret"),
+        (" a-signing-secret-with-blanks ", "white space"),
+        ("a-signing-secret-with-lines\n\n", "white space"),
+    ] {
+        let ran = with_mode(sign("--secret-file key").file("key", secret), 0o600).run().await;
+        let (kind, message) = ran.error(4);
+        assert!(kind == "configuration" && message.contains(says), "{message}");
+        if secret.len() > 10 {
+            ran.hides(secret.trim());
+        }
+    }
+    let ran = program("sign --provider standard-webhooks --secret-env KEY")
+        .env("KEY", "whsec_no key at all, whoever reads it")
+        .run()
+        .await;
+    assert!(ran.error(4).1.contains("base64"));
+    ran.hides("no key at all");
+    sign("--secret-env KEY --weak-secret").env("KEY", "short").run().await.json(0);
+    // A secret in the place of a name is not repeated either.
+    for name in [SECRET, "a=b"] {
+        let ran = sign("--secret-env").arg(name).run().await;
+        assert_eq!(ran.error(4).0, "configuration");
+        ran.hides(name);
+    }
+    assert_eq!(sign("--secret-file nowhere").run().await.error(4).0, "configuration");
+    let long = with_mode(sign("--secret-file key").file("key", "x".repeat(70_000)), 0o600);
+    assert!(long.run().await.error(4).1.contains("longer than any secret"));
+}
+
+/// While a request is on its way, the list of processes is looked through.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_secret_is_in_the_list_of_processes() {
+    let found = Arc::new(Mutex::new((0, 0)));
+    let seen = Arc::clone(&found);
+    let recorder = Recorder::default();
+    let server = recorder
+        .start(move |_| {
+            for process in std::fs::read_dir("/proc").unwrap().flatten() {
+                let Ok(arguments) = std::fs::read(process.path().join("cmdline")) else { continue };
+                let arguments = String::from_utf8_lossy(&arguments);
+                let mut seen = seen.lock().unwrap();
+                seen.0 += usize::from(arguments.contains("tower-webhook\0send\0"));
+                seen.1 += usize::from(arguments.contains(SECRET));
+            }
+            answer(200, "")
+        })
+        .await;
+    let ran =
+        program(&format!("send {} --provider caspay --secret-file key", server.url("/"))).file("key", SECRET);
+    with_mode(ran, 0o600).run().await.json(0);
+    let (programs, secrets) = *found.lock().unwrap();
+    assert!(programs >= 1 && secrets == 0, "{programs} runs of the program, {secrets} with the secret");
+}

@@ -1,0 +1,134 @@
+//! `send`: a real receiver on loopback is sent whole and broken events.
+
+use tower_webhook::testing::{development_secret, verifying_secret};
+use tower_webhook::{Secret, WebhookLayer, provider};
+
+use super::program::{Program, program};
+use super::recorder::{Recorder, answer};
+use crate::server::Server;
+use crate::support::{Calls, SECRET};
+
+/// A receiver of one preset, with the clock of this machine.
+async fn receiver(preset: &str, secret: Option<&str>) -> (Server, Calls) {
+    let provider = provider::find(preset).unwrap().provider();
+    let secret = match secret {
+        Some(secret) => Secret::new(secret).unwrap(),
+        None => {
+            let secret = development_secret(&provider).unwrap();
+            verifying_secret(&provider, &secret).unwrap()
+        }
+    };
+    let calls = Calls::default();
+    let layer = WebhookLayer::new(provider, secret).unwrap().with_dispatch(calls.router());
+    (Server::start(layer.into_service()).await, calls)
+}
+
+fn send(server: &Server, arguments: &str) -> Program {
+    program(&format!("send {} {arguments}", server.url("/webhooks")))
+}
+
+#[tokio::test]
+async fn events_are_handled_once_and_duplicates_recognised() {
+    let (server, calls) = receiver("casapay", None).await;
+    let ran = send(&server, "--provider casapay --count 120 --concurrency 8 --duplicate").run().await;
+    let sent = ran.json(0);
+    assert_eq!((&sent["requests"], &sent["as_expected"]), (&240.into(), &true.into()));
+    assert_eq!((&sent["answers"][0]["status"], &sent["answers"][0]["requests"]), (&200.into(), &240.into()));
+    assert_eq!(calls.count(), 120);
+    assert!(ran.warnings().iter().any(|warning| warning.contains("public development secret")), "{ran:?}");
+
+    let ran = send(&server, "--provider casapay --id evt_same --count 3 --text").run().await;
+    assert!(ran.text(0).contains("200 OK") && ran.stdout.contains("3 requests in"), "{ran:?}");
+    assert_eq!(calls.count(), 121);
+}
+
+#[tokio::test]
+async fn every_way_to_break_a_request_is_refused() {
+    let (server, calls) = receiver("casapay", None).await;
+    for tamper in ["signature", "body", "timestamp", "missing"] {
+        let ran = send(&server, &format!("--provider casapay --tamper {tamper}")).run().await;
+        assert_eq!(ran.json(0)["answers"][0]["status"], 401, "{tamper}");
+    }
+    assert_eq!(calls.count(), 0);
+    // Whole requests that are refused are not what was expected, and neither are broken ones that are taken.
+    let wrong = send(&server, "--provider caspay").run().await;
+    assert_eq!(
+        (wrong.json(1)["as_expected"].as_bool(), wrong.json(1)["answers"][0]["status"].as_u64()),
+        (Some(false), Some(401))
+    );
+    let careless = Recorder::default().start(|_| answer(200, "")).await;
+    assert_eq!(send(&careless, "--provider casapay --tamper body").run().await.code, Some(1));
+}
+
+#[tokio::test]
+async fn a_secret_of_ones_own_and_a_key_pair() {
+    let (server, calls) = receiver("caspay", Some(SECRET)).await;
+    let ran = send(&server, "--provider caspay").env("CASPAY_WEBHOOK_SECRET", SECRET).run().await;
+    ran.json(0);
+    assert!(ran.warnings().is_empty());
+    ran.hides(SECRET);
+    assert_eq!(calls.count(), 1);
+    send(&server, "--provider caspay").run().await.json(1);
+
+    let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+    let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let (server, calls) = receiver("discord", Some(public)).await;
+    send(&server, "--provider discord").env("DISCORD_SIGNING_SEED", seed).run().await.json(0);
+    assert_eq!(calls.count(), 1);
+}
+
+#[tokio::test]
+async fn types_ids_and_payloads_are_those_that_are_given() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(204, "")).await;
+    let ran = send(&server, "--provider casapay --type charge.refunded --id evt_7 --data payload.json")
+        .file("payload.json", r#"{"id":"ch_1"}"#)
+        .run()
+        .await;
+    assert_eq!(ran.json(0)["answers"][0]["status"], 204);
+    let [(_, body)] = &recorder.requests()[..] else { panic!("one request") };
+    let event: serde_json::Value = serde_json::from_slice(body).unwrap();
+    assert_eq!((&event["id"], &event["type"]), (&"evt_7".into(), &"charge.refunded".into()));
+    assert_eq!(event["data"]["object"], serde_json::json!({ "id": "ch_1" }));
+
+    let ran =
+        send(&server, "--provider casapay --data payload.json").file("payload.json", "{secret").run().await;
+    let (kind, message) = ran.error(6);
+    assert!(
+        kind == "input" && message.contains("line 1, column 2") && !message.contains("secret"),
+        "{message}"
+    );
+    let ran = send(&server, "--provider github --type").arg("a\nb").run().await;
+    assert_eq!(ran.error(2).0, "usage");
+    assert_eq!(recorder.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_there_and_a_redirect_are_told_apart() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = program(&format!("send http://{address}/ --provider caspay")).run().await;
+    let sent = ran.json(5);
+    assert!(sent["answers"][0]["error"].as_str().unwrap().contains("refused"), "{sent}");
+
+    let elsewhere = Recorder::default();
+    let target = elsewhere.start(|_| answer(200, "")).await.url("/");
+    let moving = Recorder::default();
+    let server = moving
+        .start(move |_| {
+            http::Response::builder().status(307).header("location", &target).body("".into()).unwrap()
+        })
+        .await;
+    assert_eq!(send(&server, "--provider caspay").run().await.json(1)["answers"][0]["status"], 307);
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn https_is_spoken() {
+    // What greets a plain server is a TLS handshake, which it does not understand.
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    let url = server.url("/").replace("http://", "https://");
+    let ran = program(&format!("send {url} --provider caspay")).run().await;
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(recorder.requests().is_empty());
+}

@@ -1,0 +1,119 @@
+//! At a terminal: tables, a progress bar, and a prompt that shows nothing.
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::program::path;
+use super::recorder::{Recorder, answer};
+use crate::support::SECRET;
+
+/// The program at a terminal of its own.
+struct Terminal {
+    screen: File,
+    shown: Vec<u8>,
+    child: Child,
+}
+
+impl Terminal {
+    /// `setsid` gives the program a terminal that is its own, which takes an unsafe call otherwise.
+    fn open(arguments: &str, variables: &[(&str, &str)]) -> Self {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&screen).unwrap();
+        unlockpt(&screen).unwrap();
+        let name = ptsname(&screen, Vec::new()).unwrap();
+        let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", path()]).args(arguments.split_whitespace());
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").envs(variables.iter().copied());
+        command.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
+        let child = command.spawn().expect("setsid is part of util-linux");
+        Self { screen: screen.into(), shown: Vec::new(), child }
+    }
+
+    /// Reads until the screen has shown a text.
+    fn wait_for(&mut self, text: &str) {
+        while !String::from_utf8_lossy(&self.shown).contains(text) {
+            assert!(self.read(), "ended before it showed {text}: {}", String::from_utf8_lossy(&self.shown));
+        }
+    }
+
+    fn enter(&mut self, text: &str) {
+        self.screen.write_all(text.as_bytes()).unwrap();
+        self.screen.write_all(b"\n").unwrap();
+    }
+
+    /// Whether there was more: a terminal that nobody has open any more fails to read.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 4_096];
+        match self.screen.read(&mut buffer) {
+            Ok(read) if read > 0 => self.shown.extend_from_slice(&buffer[..read]),
+            _ => return false,
+        }
+        true
+    }
+
+    /// All that was shown, and the exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        while self.read() {}
+        let code = self.child.wait().unwrap().code();
+        (String::from_utf8_lossy(&self.shown).into_owned(), code)
+    }
+}
+
+#[test]
+fn people_get_a_table() {
+    let (shown, code) = Terminal::open("providers", &[]).end();
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("signature header") && shown.contains("x-casapay-signature"), "{shown}");
+    assert!(!shown.contains("[{"), "{shown}");
+    // A terminal whose size nobody has set: the table is not squeezed into nothing.
+    assert!(shown.lines().all(|line| line.trim_end().chars().count() <= 80), "{shown}");
+
+    let (shown, code) = Terminal::open("providers --json", &[]).end();
+    assert!(code == Some(0) && shown.starts_with("[{"), "{shown}");
+    let (shown, code) = Terminal::open("providers nobody", &[]).end();
+    assert!(code == Some(2) && shown.contains("error: invalid value"), "{shown}");
+}
+
+#[test]
+fn a_secret_is_asked_for_and_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let body = directory.path().join("body");
+    std::fs::write(&body, "{}").unwrap();
+    let arguments = format!("sign --provider caspay --json --data {}", body.display());
+
+    let mut terminal = Terminal::open(&arguments, &[]);
+    terminal.wait_for("caspay webhook secret (not shown): ");
+    terminal.enter(SECRET);
+    let (asked, code) = terminal.end();
+    assert_eq!(code, Some(0), "{asked}");
+    assert!(!asked.contains(SECRET) && !asked.contains(&SECRET[..8]), "{asked}");
+
+    // The secret that was typed is the one that signs.
+    let (given, code) = Terminal::open(&arguments, &[("CASPAY_WEBHOOK_SECRET", SECRET)]).end();
+    assert_eq!(code, Some(0), "{given}");
+    assert!(given.starts_with('{') && asked.ends_with(&given), "{asked} does not end with {given}");
+
+    let mut terminal = Terminal::open(&arguments, &[]);
+    terminal.wait_for("(not shown): ");
+    terminal.enter("");
+    let (shown, code) = terminal.end();
+    assert!(code == Some(4) && shown.contains("empty"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_long_run_has_a_bar_and_a_short_one_has_none() {
+    let server = Recorder::default().start(|_| answer(200, "")).await;
+    for (count, has_bar) in [(300, true), (3, false)] {
+        let arguments = format!("send {} --provider caspay --count {count} --concurrency 8", server.url("/"));
+        let run = move || Terminal::open(&arguments, &[]).end();
+        let (shown, code) = tokio::task::spawn_blocking(run).await.unwrap();
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains("200 OK") && shown.contains(&format!("{count} requests in")), "{shown}");
+        assert_eq!(shown.contains(&format!("/{count} ")), has_bar, "{shown}");
+    }
+}
