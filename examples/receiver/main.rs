@@ -25,8 +25,8 @@
 //! one that none can (500, since this receiver has no dead-letter hook; `typed_dispatch` has one).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
-mod common;
-#[path = "common/stop.rs"]
+mod platform;
+#[path = "../common/stop.rs"]
 mod stop;
 
 use std::collections::BTreeSet;
@@ -58,7 +58,7 @@ use tower_webhook::{
     WebhookLayer,
 };
 
-use self::common::Platform;
+use self::platform::{Platform, unix_now};
 use self::stop::stop_signal;
 
 /// How long a client may take to send the head of a request, and how long an idle connection is kept.
@@ -274,7 +274,7 @@ fn command(platform: &Platform, is_public: bool, address: SocketAddr) -> Result<
         return Ok(own_command(platform, &url));
     }
     let event_type = testing::sample_type(&platform.provider);
-    let id = format!("evt_try_{}", common::unix_now());
+    let id = format!("evt_try_{}", unix_now());
     let event = platform
         .event(&id, event_type, &testing::sample_payload(provider, event_type))
         .map_err(|error| error.to_string())?;
@@ -304,8 +304,7 @@ fn own_command(platform: &Platform, url: &str) -> String {
             );
         }
     };
-    let (event_type, id) =
-        (testing::sample_type(&platform.provider), format!("evt_try_{}", common::unix_now()));
+    let (event_type, id) = (testing::sample_type(&platform.provider), format!("evt_try_{}", unix_now()));
     let event = platform.event(&id, event_type, &testing::sample_payload(&platform.provider, event_type));
     let body = event.map_or_else(|error| error.to_string(), |event| event.body().to_owned());
     [
