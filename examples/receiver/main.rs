@@ -7,10 +7,18 @@
 //! the reason: paste a line twice and the second delivery is a duplicate; change a character and it is refused.
 //! `cargo run --features cli -- send` sends more, and other things.
 //!
+//!     cargo run --example provider                                        # in one terminal
+//!     PROVIDER_API=http://127.0.0.1:4000 cargo run --example receiver     # in another one
+//!
+//! With `PROVIDER_API` it subscribes itself to the simulator at its start, to CasaPay, Diddo and CasPay, and events
+//! arrive. The endpoints are found again when it is started anew at the same address.
+//!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `ADDR` | address and port to listen on; port 0 takes a free one | `127.0.0.1:3000` |
 //! | `PROVIDERS` | names of presets, separated by commas | `caspay,casapay` |
+//! | `PROVIDER_API` | URL of `provider`, on loopback | none |
+//! | `SECRETS_DIR` | where the secrets are kept that it hands out: a directory of your own, 0700 | one for you below the temporary directory |
 //! | `<NAME>_WEBHOOK_SECRET`, such as `STRIPE_WEBHOOK_SECRET` | the provider's signing secret, or its public key | a public one, on loopback only |
 //! | `<NAME>_WEBHOOK_SECRET_PREVIOUS` | a second secret, while you rotate | none |
 //! | `<NAME>_WEBHOOK_KEY_ID` | the name of the key, for providers that send it, such as Pusher's app key | `current` |
@@ -28,6 +36,7 @@
 mod platform;
 #[path = "../common/stop.rs"]
 mod stop;
+mod subscribe;
 
 use std::collections::BTreeSet;
 use std::env::{self, VarError};
@@ -54,12 +63,13 @@ use tower_webhook::casapay::events::InvoicePaid;
 use tower_webhook::caspay::events::PaymentCompleted;
 use tower_webhook::testing::{self, SignedRequest, verifying_secret};
 use tower_webhook::{
-    Accepted, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
+    Accepted, BoxError, ConfigError, Delivery, EventRouter, HandlerError, Rejection, Secret, Secrets, State,
     WebhookLayer,
 };
 
 use self::platform::{Platform, unix_now};
 use self::stop::stop_signal;
+use self::subscribe::{Subscriber, Subscription};
 
 /// How long a client may take to send the head of a request, and how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,10 +95,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), BoxError> {
     let address: SocketAddr = setting("ADDR", SocketAddr::from(([127, 0, 0, 1], 3000)))?;
     let till = Till { slow: Duration::from_millis(setting("SLOW_MS", 0)?) };
-    let names: String = setting("PROVIDERS", "caspay,casapay".to_owned())?;
+    let mut subscriber = Subscriber::from_env()?;
+    let names = if subscriber.is_some() { "casapay,diddo,caspay" } else { "caspay,casapay" };
+    let names: String = setting("PROVIDERS", names.to_owned())?;
+    let mut names: Vec<_> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if subscriber.is_some() {
+        // Last, since the others can tell whether the simulator has been restarted, and CasPay cannot.
+        names.sort_by_key(|name| *name == "caspay");
+    }
 
     // From here on a signal is ours, however early it comes.
     let stop = stop_signal()?;
@@ -97,18 +114,35 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut app = Router::new().route("/health", get(async || "ok\n"));
     let (mut shutdowns, mut commands) = (Vec::new(), Vec::new());
     let mut mounted = BTreeSet::new();
-    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in names {
         if !mounted.insert(name) {
             continue;
         }
         let path = format!("/webhooks/{name}");
-        let platform = Platform::new(name, &format!("http://{address}{path}"))?;
-        let (secrets, is_public) = secrets(&platform, address)?;
-        let webhook = WebhookLayer::new(platform.provider.clone(), secrets)
-            .map_err(|error| format!("{}: {error}", platform.variable("WEBHOOK_SECRET")))?
-            .with_dispatch(events(name, till.clone()));
+        let url = format!("http://{address}{path}");
+        let events = events(name, till.clone());
+        let subscription = match &mut subscriber {
+            Some(subscriber) => subscriber.ensure(name, &url, events.event_types()).await?,
+            None => None,
+        };
+        let webhook = if let Some(Subscription { provider, secrets, report }) = subscription {
+            commands.push(report);
+            WebhookLayer::new(provider, secrets).map_err(|error| format!("{name}: {error}"))?
+        } else {
+            let platform = Platform::new(name, &url)?;
+            let (secrets, is_public) = secrets(&platform, address)?;
+            // Accepted from here on, and so before the provider knows it.
+            let webhook = WebhookLayer::new(platform.provider.clone(), secrets)
+                .map_err(|error| format!("{}: {error}", platform.variable("WEBHOOK_SECRET")))?;
+            if let Some(subscriber) = subscriber.as_ref().filter(|_| name == "caspay") {
+                let secret = platform.signing_secret()?;
+                commands.push(subscriber.caspay(&url, &events.event_types(), &secret).await?);
+            }
+            commands.push(command(&platform, is_public, address)?);
+            webhook
+        };
+        let webhook = webhook.with_dispatch(events);
         shutdowns.push(webhook.shutdown());
-        commands.push(command(&platform, is_public, address)?);
         app = app.route_service(&path, webhook.into_service());
     }
     let app = app.layer(from_fn(print_outcome));
@@ -137,6 +171,11 @@ fn events(name: &str, till: Till) -> EventRouter {
     match name {
         "caspay" => EventRouter::new().on(on_payment_completed).with_state(till),
         "casapay" => EventRouter::new().on(on_invoice_paid).with_state(till),
+        // By name, since an endpoint is subscribed to what is handled; the shapes of payloads are undocumented.
+        "diddo" => EventRouter::new()
+            .on_type("checkout.*", on_any_payload)
+            .on_type("order.submitted", on_any_payload)
+            .with_state(till),
         _ => EventRouter::new().fallback(on_any_event).with_state(till),
     }
 }
@@ -176,6 +215,14 @@ async fn on_invoice_paid(
     delivery: Delivery,
 ) -> Result<(), HandlerError> {
     till.book(&delivery, invoice.other.get("amount").and_then(|amount| amount.as_u64())).await
+}
+
+async fn on_any_payload(
+    _: serde_json::Value,
+    State(till): State<Till>,
+    delivery: Delivery,
+) -> Result<(), HandlerError> {
+    till.book(&delivery, None).await
 }
 
 async fn on_any_event(delivery: Delivery, State(till): State<Till>) -> Result<(), HandlerError> {
@@ -233,7 +280,7 @@ async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()
 }
 
 /// The secrets of a platform, and whether they are the public one for development.
-fn secrets(platform: &Platform, address: SocketAddr) -> Result<(Secrets, bool), Box<dyn Error>> {
+fn secrets(platform: &Platform, address: SocketAddr) -> Result<(Secrets, bool), BoxError> {
     let variable = platform.variable("WEBHOOK_SECRET");
     // A header that names the key, as Pusher's does, is compared with a secret's label.
     let key_id = env::var(platform.variable("WEBHOOK_KEY_ID"));
@@ -267,7 +314,7 @@ fn setting<T: FromStr<Err: Error> + Display>(name: &str, default: T) -> Result<T
 
 /// A command that sends a signed event. For a secret of yours it holds no signature: a signed request is worth as much
 /// as the payment it reports, and has no place in a log.
-fn command(platform: &Platform, is_public: bool, address: SocketAddr) -> Result<String, Box<dyn Error>> {
+fn command(platform: &Platform, is_public: bool, address: SocketAddr) -> Result<String, BoxError> {
     let (name, provider) = (platform.name(), &platform.provider);
     let url = format!("http://{address}/webhooks/{name}");
     if !is_public {

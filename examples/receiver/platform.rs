@@ -1,12 +1,11 @@
 //! What `receiver` makes of a preset's name: the provider, its secrets, and what an event looks like.
 
 use std::env::{self, VarError};
-use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tower_webhook::provider::{self, Preset};
 use tower_webhook::testing::{self, SampleEvent};
-use tower_webhook::{Provider, Secret};
+use tower_webhook::{BoxError, Provider, Secret};
 
 /// A preset, and what these examples add to it.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ pub(crate) struct Platform {
 
 impl Platform {
     /// The preset called `name`. Where it signs the endpoint's URL, that is `<NAME>_PUBLIC_URL`, or else `url`.
-    pub(crate) fn new(name: &str, url: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(name: &str, url: &str) -> Result<Self, BoxError> {
         let preset = provider::find(name).ok_or_else(|| {
             let names: Vec<_> = provider::catalogue().iter().map(Preset::name).collect();
             format!("there is no preset `{name}`; there are {}", names.join(", "))
@@ -49,18 +48,21 @@ impl Platform {
     }
 
     /// What signs where no secret is set: it is public.
-    pub(crate) fn development_secret(&self) -> Result<Secret, Box<dyn Error>> {
+    pub(crate) fn development_secret(&self) -> Result<Secret, BoxError> {
         let secret = testing::development_secret(&self.provider);
         Ok(secret.ok_or_else(|| format!("there is no development secret for {}", self.name()))?)
     }
 
+    /// The secret to give to a provider whose merchants choose it: the variable's, or else the public one.
+    pub(crate) fn signing_secret(&self) -> Result<Secret, BoxError> {
+        match env::var(self.variable("WEBHOOK_SECRET")) {
+            Ok(text) => Ok(Secret::new(text)?),
+            Err(_) => self.development_secret(),
+        }
+    }
+
     /// An event in the provider's envelope.
-    pub(crate) fn event(
-        &self,
-        id: &str,
-        event_type: &str,
-        payload: &str,
-    ) -> Result<SampleEvent, tower_webhook::BoxError> {
+    pub(crate) fn event(&self, id: &str, event_type: &str, payload: &str) -> Result<SampleEvent, BoxError> {
         SampleEvent::new(&self.provider, id, event_type, payload)
     }
 }
