@@ -102,6 +102,9 @@
 //!   with [`EventRouter::layer`], and [`dispatch::TakesAll`] puts any other service in its place.
 //! - A [`DeadLetter`] is an event that no retry can help. [`WebhookLayer::with_dead_letter`] says where it goes.
 //! - A [`Processor`] is claim, dispatch and completion without HTTP, for deliveries out of a queue.
+//! - An [`EndpointManager`](endpoints::EndpointManager) subscribes a receiver to what it handles at CasaPay and Diddo,
+//!   rotates its secret, and a [`CatchUp`](endpoints::CatchUp) fetches what was missed: [`docs::endpoints`] goes from
+//!   zero to subscribed.
 //! - [`Accepted`] and [`Rejection`] say why an answer is what it is: in the response's extensions, in logs and
 //!   [counters](Stats), never to the sender.
 //!
@@ -208,8 +211,11 @@
 //! | `redis` | | [`RedisStore`] over a connection of the crate `redis` |
 //! | `postgres` | | [`PostgresStore`] and its [`inbox`] over a pool of the crate `sqlx`; Rust 1.94 |
 //! | `sqlite` | | [`SqliteStore`] and its [`inbox`] over a pool of the crate `sqlx`; Rust 1.94; compiles SQLite |
+//! | `endpoints` | | clients for the endpoint APIs of CasaPay, Diddo and CasPay; [subscribing](docs::endpoints), rotating, catching up |
 //! | `testing` | | tests sign requests, set the clock, make a store fail on command, and check a store of yours |
+//! | `simulator` | | CasaPay, Diddo and CasPay [on loopback](testing::simulator), for tests of the whole conversation; brings `testing` |
 //! | `full` | | all of the above |
+//! | `cli` | | the program `tower-webhook`: sign, verify, send and replay from a terminal; nothing for libraries |
 //!
 //! TLS to Redis or PostgreSQL is a feature of the crates `redis` and `sqlx`, for your own `Cargo.toml`.
 //!
@@ -228,7 +234,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The chapters speak of all features. Without some of them their links have nowhere to go.
 #![cfg_attr(
-    not(all(feature = "redis", feature = "postgres", feature = "sqlite", feature = "testing")),
+    not(all(
+        feature = "redis",
+        feature = "postgres",
+        feature = "sqlite",
+        feature = "endpoints",
+        feature = "simulator"
+    )),
     allow(rustdoc::broken_intra_doc_links)
 )]
 
