@@ -59,7 +59,7 @@ done
 
 cargo build --locked --all-features --examples --bins --message-format json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$work/programs"
-receiver= cli= twilio= sendgrid= postgres= sqlite= redis=
+receiver= cli= twilio= sendgrid= postgres= sqlite= redis= provider=
 while read -r program; do
     case $(basename "$program" .exe) in
     receiver) receiver=$program ;;
@@ -69,6 +69,7 @@ while read -r program; do
     postgres) postgres=$program ;;
     sqlite) sqlite=$program ;;
     redis) redis=$program ;;
+    provider) provider=$program ;;
     *)
         if timeout 60 "$program" >"$work/program" 2>&1; then
             passed "$(basename "$program") runs to its end"
@@ -419,6 +420,26 @@ fi
 code=0
 env SENDGRID_PUBLIC_KEY=this-is-no-public-key timeout 10 "$sendgrid" >"$work/out" 2>&1 || code=$?
 if [ "$code" -eq 1 ]; then passed 'sendgrid: no key that is none'; else failed "sendgrid: a key that is none: $code"; fi
+
+### A provider to test against.
+
+start_code "$provider" EVERY_MS=0
+casapay_api=("$base/casapay/v1/webhook_endpoints" -H 'authorization: Bearer sk_live_public_key_of_the_simulator'
+    -H 'content-type: application/json')
+endpoint='{"url":"http://127.0.0.1:9/","enabled_events":["invoice.paid"]}'
+answers 'provider: an endpoint' 200 "${casapay_api[@]}" -d "$endpoint"
+answers 'provider: an endpoint without a URL' 400 "${casapay_api[@]}" -d '{"enabled_events":["invoice.paid"]}'
+answers 'provider: no key' 401 "$base/casapay/v1/webhook_endpoints"
+if [ "$(curl -sS "${casapay_api[@]}" | grep -c '"we_.*127.0.0.1:9')" -eq 1 ]; then
+    passed 'provider: it is listed'
+else
+    failed 'provider: it is not listed'
+fi
+answers 'provider: an event' 200 "$base/_control/emit" \
+    -d '{"platform":"casapay","type":"invoice.paid","payload":{"id":"in_1","object":"invoice"}}'
+wait_for 'casapay invoice.paid evt_'
+answers 'provider: a browser' 403 "$base/_control/pending" -H 'origin: http://127.0.0.1'
+stop 'provider: SIGTERM'
 
 ### Marks that last: each is sent 40 events twice, killed in between, and sent them once more.
 

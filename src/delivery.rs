@@ -59,6 +59,7 @@ struct Inner {
     secret_label: Option<Arc<str>>,
     received_at: SystemTime,
     signed_at: Option<u64>,
+    fetched: bool,
     event: Scanned,
     body: Bytes,
     headers: HeaderMap,
@@ -76,6 +77,8 @@ pub(crate) struct Circumstances {
     pub(crate) secret_label: Option<Arc<str>>,
     pub(crate) received_at: SystemTime,
     pub(crate) signed_at: Option<u64>,
+    /// Whether it was asked for, and not sent.
+    pub(crate) fetched: bool,
     pub(crate) headers: HeaderMap,
 }
 
@@ -84,7 +87,7 @@ const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE
 
 impl Delivery {
     pub(crate) fn new(circumstances: Circumstances, event: Scanned, body: Bytes) -> Self {
-        let Circumstances { provider, scope, tenant, secret_label, received_at, signed_at, headers } =
+        let Circumstances { provider, scope, tenant, secret_label, received_at, signed_at, fetched, headers } =
             circumstances;
         let (started, moved) = (AtomicBool::new(false), AtomicBool::new(false));
         let inner = Inner {
@@ -94,6 +97,7 @@ impl Delivery {
             secret_label,
             received_at,
             signed_at,
+            fetched,
             event,
             body,
             headers,
@@ -169,6 +173,13 @@ impl Delivery {
     #[must_use]
     pub fn secret_label(&self) -> Option<&str> {
         self.inner.secret_label.as_deref()
+    }
+
+    /// Whether the event was fetched from the provider's API ([`Processor::fetched`](crate::Processor::fetched)), and not
+    /// delivered: then it is the API's word over TLS, and nothing was signed.
+    #[must_use]
+    pub fn is_fetched(&self) -> bool {
+        self.inner.fetched
     }
 
     /// When the event came about, in Unix seconds, where the envelope says so.
@@ -311,6 +322,8 @@ struct Stored<'a> {
     secret_label: Option<String>,
     received_at_ms: u64,
     signed_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    fetched: bool,
     created: Option<u64>,
     livemode: Option<bool>,
     api_version: Option<String>,
@@ -353,6 +366,7 @@ impl Serialize for Delivery {
             secret_label: self.secret_label().map(str::to_owned),
             received_at_ms: u64::try_from(received.as_millis()).unwrap_or(u64::MAX),
             signed_at: self.inner.signed_at,
+            fetched: self.inner.fetched,
             created: event.created,
             livemode: event.livemode,
             api_version: self.api_version().map(str::to_owned),
@@ -429,6 +443,7 @@ impl<'de> Deserialize<'de> for Delivery {
                 .checked_add(Duration::from_millis(stored.received_at_ms))
                 .ok_or_else(|| D::Error::custom("the time of a stored delivery is out of range"))?,
             signed_at: stored.signed_at,
+            fetched: stored.fetched,
             headers,
         };
         Ok(Self::new(circumstances, event, body))
@@ -456,6 +471,7 @@ mod tests {
             secret_label: Some("current".into()),
             received_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             signed_at: Some(1_700_000_000),
+            fetched: false,
             headers,
         }
     }

@@ -216,7 +216,8 @@ pub enum RejectionReason {
     /// Nobody has secrets for the tenant that the request names.
     UnknownTenant,
     /// The secrets of the request's tenant could not be looked up: the source failed, or too many requests wait for it;
-    /// or those at hand may be outdated, and did not verify the request.
+    /// or those at hand may be outdated, or [await another](crate::Secrets::awaiting_another), and did not verify the
+    /// request.
     SecretsUnavailable,
     /// A [`Verify`](crate::Verify) of your own panicked, and no other secret verified the request.
     VerificationPanicked,
@@ -376,7 +377,9 @@ impl RejectionReason {
             Self::UnknownTenant => {
                 "no secrets for this tenant: does the path or header name one that exists?"
             }
-            Self::SecretsUnavailable => "the source of the tenants' secrets failed, or took too long",
+            Self::SecretsUnavailable => {
+                "the source of the tenants' secrets failed or took too long, or a new secret is being awaited"
+            }
             Self::VerificationPanicked => "your `Verify` panicked: anybody could have sent what it fell over",
             Self::SignatureMismatch => {
                 "a wrong secret is the commonest cause; next a proxy or middleware that changes the body"

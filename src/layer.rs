@@ -15,7 +15,7 @@ use crate::dispatch::{Dispatch, NoDispatch};
 use crate::envelope::Identity;
 use crate::error::{BoxError, ConfigError};
 use crate::observe::{Observer, Stats};
-use crate::process::{Core, DeadLetter, DeadLetterHook, OnStoreFailure, Processor, Shutdown, Tasks};
+use crate::process::{Core, DeadLetter, DeadLetterHook, OnStoreFailure, Processor, Shutdown, Source, Tasks};
 use crate::provider::{Provider, Retries, check_name};
 use crate::response::Answers;
 use crate::service::{Unmounted, WebhookService};
@@ -591,8 +591,15 @@ impl<D: Dispatch, St: DedupStore> WebhookLayer<D, St> {
     /// Claim, dispatch and completion without HTTP.
     #[must_use]
     pub fn processor(&self) -> Processor<D, St> {
-        let provider = Arc::clone(&self.config.provider_name);
-        Processor::new(Arc::clone(&self.config.core), provider, self.dispatch.clone())
+        let Config { core, provider, provider_name, scope, clock, tenants, .. } = &self.config;
+        let source = Source {
+            provider: Arc::clone(provider),
+            provider_name: Arc::clone(provider_name),
+            scope: Arc::clone(scope),
+            clock: Arc::clone(clock),
+            has_tenants: tenants.is_some(),
+        };
+        Processor::new(Arc::clone(core), source, self.dispatch.clone())
     }
 
     /// What is allowed but worth a look. Logged at WARN when the layer is mounted for the first time.

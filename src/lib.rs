@@ -238,6 +238,8 @@ pub mod dedup;
 mod delivery;
 pub mod dispatch;
 pub mod docs;
+#[cfg(feature = "endpoints")]
+pub mod endpoints;
 mod envelope;
 mod error;
 mod future;
@@ -290,8 +292,8 @@ pub use self::provider::{Provider, ProviderBuilder, Retries, casapay, caspay, di
 pub use self::response::{Accepted, Answer, Answers, ResponseBody};
 pub use self::service::{Unmounted, WebhookService};
 pub use self::signature::{
-    Authentic, Encoding, HeaderGrammar, HeaderNames, KeyEncoding, List, Pairs, Part, Proof, Secret, Secrets,
-    SignatureScheme, TimestampUnit, Unverified, Verifier, Verify,
+    Authentic, Encoding, HeaderGrammar, HeaderNames, KeyEncoding, List, Pairs, Part, Proof, Secret,
+    SecretUsage, Secrets, SignatureScheme, TimestampUnit, Unverified, Verifier, Verify,
 };
 pub use self::tenants::{SecretSource, TenantCache, TenantKey, Tenants};
 pub use self::timing::Timing;

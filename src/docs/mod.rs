@@ -21,5 +21,9 @@ pub mod catalogue {}
 #[doc = include_str!("secrets.md")]
 pub mod secrets {}
 
+#[cfg(feature = "endpoints")]
+#[doc = include_str!("endpoints.md")]
+pub mod endpoints {}
+
 #[doc = include_str!("observability.md")]
 pub mod observability {}

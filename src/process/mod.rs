@@ -8,7 +8,7 @@ mod tasks;
 pub use self::dead_letter::DeadLetter;
 pub(crate) use self::dead_letter::DeadLetterHook;
 pub use self::processor::Processor;
-pub(crate) use self::processor::{dispatch_effect, prepare, readiness};
+pub(crate) use self::processor::{Source, dispatch_effect, prepare, readiness};
 pub(crate) use self::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
 use self::tasks::Detachable;
 pub(crate) use self::tasks::Tasks;

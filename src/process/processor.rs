@@ -4,14 +4,17 @@ use std::fmt;
 use std::future::{Future, poll_fn, ready};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::HeaderMap;
 use tower_service::Service;
 
 use super::settle::{CAPACITY_PAUSE, Core, Effect, Settled, settle};
+use crate::clock::Clock;
 use crate::dedup::{DedupKey, DedupStore, StoreError};
-use crate::delivery::Delivery;
+use crate::delivery::{Circumstances, Delivery};
 use crate::dispatch::{Dispatch, HandlerError, IntoOutcome, Outcome};
 use crate::error::{BoxError, ConfigError, RejectionReason};
-use crate::provider::check_name;
+use crate::provider::{Provider, check_name};
 use crate::run::{Ran, run};
 
 /// Claim, dispatch and completion without HTTP: runs the same handlers under the same deduplication for
@@ -39,13 +42,87 @@ use crate::run::{Ran, run};
 /// ```
 pub struct Processor<D, St> {
     core: Arc<Core<St>>,
-    provider: Arc<str>,
+    source: Source,
     dispatch: D,
 }
 
+/// Whose deliveries these are.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) provider_name: Arc<str>,
+    pub(crate) scope: Arc<str>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whether each delivery is a tenant's.
+    pub(crate) has_tenants: bool,
+}
+
 impl<D, St> Processor<D, St> {
-    pub(crate) fn new(core: Arc<Core<St>>, provider: Arc<str>, dispatch: D) -> Self {
-        Self { core, provider, dispatch }
+    pub(crate) fn new(core: Arc<Core<St>>, source: Source, dispatch: D) -> Self {
+        Self { core, source, dispatch }
+    }
+
+    /// A delivery of an event that was fetched from the provider's API, in the form in which the provider delivers it. It
+    /// is [marked](Delivery::is_fetched) as such, and has the identity of a delivery: whichever comes second is a
+    /// duplicate. Whether it is genuine is for the caller to know.
+    ///
+    /// # Errors
+    ///
+    /// Where the envelope cannot be read; where the provider has an event's identity in headers or in what it signs, so
+    /// that an event that was fetched could not be told from one that was delivered; and in a layer for
+    /// [tenants](crate::Tenants).
+    ///
+    /// ```
+    /// use tower_webhook::{EventRouter, Outcome, Secret, WebhookLayer, casapay, testing};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// let processor = WebhookLayer::new(casapay::provider(), Secret::new("whsec_0123456789abcdef")?)?
+    ///     .with_dispatch(EventRouter::new().on_type("invoice.*", async |_: serde_json::Value| ()))
+    ///     .processor();
+    ///
+    /// let body = r#"{"id":"evt_1","type":"invoice.paid","created":1,"livemode":true,"data":{"object":{}}}"#;
+    /// let fetched = processor.fetched(body)?;
+    /// assert!(fetched.is_fetched() && fetched.secret_label().is_none());
+    /// assert!(matches!(processor.process(fetched).await, Outcome::Done));
+    ///
+    /// let delivered = testing::delivery(&casapay::provider(), body)?;
+    /// assert!(matches!(processor.process(delivered).await, Outcome::Duplicate));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fetched(&self, body: impl Into<Bytes>) -> Result<Delivery, HandlerError> {
+        if self.source.has_tenants {
+            return Err(HandlerError::unreadable("nothing says which tenant a fetched event belongs to"));
+        }
+        let (body, headers) = (body.into(), HeaderMap::new());
+        let mut by_digest = false;
+        let digest = || {
+            by_digest = true;
+            [0; 32]
+        };
+        let event = self.source.provider.envelope().scan(&body, &headers, digest);
+        let event = event.map_err(|error| HandlerError::unreadable(error.to_string()))?;
+        if by_digest || !event.identified {
+            return Err(HandlerError::unreadable("the envelope has no id that a fetched event would share"));
+        }
+        let circumstances = Circumstances {
+            provider: Arc::clone(&self.source.provider_name),
+            scope: Arc::clone(&self.source.scope),
+            tenant: None,
+            secret_label: None,
+            received_at: self.source.clock.now(),
+            signed_at: None,
+            fetched: true,
+            headers,
+        };
+        Ok(Delivery::new(circumstances, event, body))
+    }
+
+    /// For how long done events are remembered.
+    #[cfg(feature = "endpoints")]
+    pub(crate) fn retention(&self) -> std::time::Duration {
+        self.core.timing.retention()
     }
 
     /// Claims events apart from the receiver, for workers behind a queue.
@@ -89,7 +166,7 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
     /// its own.
     pub async fn process(&self, delivery: Delivery) -> Outcome {
         let live = if self.core.live_only { delivery.livemode() } else { Some(true) };
-        let problem = if delivery.provider() != &*self.provider {
+        let problem = if delivery.provider() != &*self.source.provider_name {
             Some("the delivery is another provider's")
         } else if !delivery.is_readable() {
             Some("the envelope could not be read")
@@ -158,8 +235,7 @@ impl<D: Dispatch + Sync, St: DedupStore> Processor<D, St> {
 
 impl<D: Clone, St> Clone for Processor<D, St> {
     fn clone(&self) -> Self {
-        let (core, provider) = (Arc::clone(&self.core), Arc::clone(&self.provider));
-        Self { core, provider, dispatch: self.dispatch.clone() }
+        Self { core: Arc::clone(&self.core), source: self.source.clone(), dispatch: self.dispatch.clone() }
     }
 }
 

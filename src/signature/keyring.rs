@@ -11,6 +11,7 @@ use sha2::Digest as _;
 use super::mac::{MacKind, MacState};
 use super::resolved::KeyFormat;
 use super::secret::{MIN_SECRET_BYTES, Secret, Secrets, Validity};
+use super::usage::{SecretUsage, Used};
 use crate::error::ConfigError;
 
 /// What a key is for.
@@ -37,10 +38,13 @@ pub(crate) struct Keyring {
     timed: bool,
     /// Whether this stands in for the keys of nobody: it computes what others do, and nothing verifies by it.
     decoy: bool,
+    /// Whether what no key verifies may be signed by one that is not here yet.
+    awaiting_another: bool,
 }
 
 struct Entry {
     label: Arc<str>,
+    usage: Arc<Used>,
     validity: Validity,
     key: Key,
 }
@@ -99,12 +103,14 @@ impl Keyring {
         secrets: Secrets,
         key: impl Fn(&str, Secret) -> Result<Key, ConfigError>,
     ) -> Result<Self, ConfigError> {
+        let awaiting_another = secrets.is_awaiting_another();
         let entries = secrets.into_entries().map(|(label, secret)| {
-            Ok(Entry { validity: secret.validity(), key: key(&label, secret)?, label: label.into() })
+            let (validity, usage) = (secret.validity(), Arc::new(Used::from_now()));
+            Ok(Entry { validity, usage, key: key(&label, secret)?, label: label.into() })
         });
         let entries = entries.collect::<Result<Box<[_]>, ConfigError>>()?;
         let timed = entries.iter().any(|entry| !entry.validity.is_always());
-        Ok(Self { entries, timed, decoy: false })
+        Ok(Self { entries, timed, decoy: false, awaiting_another })
     }
 
     /// Makes of keys that nobody knows a stand-in for a tenant who is unknown.
@@ -114,6 +120,30 @@ impl Keyring {
 
     pub(crate) fn is_decoy(&self) -> bool {
         self.decoy
+    }
+
+    pub(crate) fn is_awaiting_another(&self) -> bool {
+        self.awaiting_another
+    }
+
+    /// Goes on where another keyring, which this one replaces, has got to with the keys of the same labels.
+    pub(super) fn with_usage_of(mut self, replaced: &Self) -> Self {
+        for entry in &mut self.entries {
+            if let Some(known) = replaced.entries.iter().find(|known| known.label == entry.label) {
+                entry.usage = Arc::clone(&known.usage);
+            }
+        }
+        self
+    }
+
+    /// That a key has verified something at this time.
+    #[inline]
+    pub(super) fn used(&self, index: usize, now: SystemTime) {
+        self.entries[index].usage.note(now);
+    }
+
+    pub(super) fn usage(&self, label: &str) -> Option<SecretUsage> {
+        self.entries.iter().find(|entry| *entry.label == *label).map(|entry| entry.usage.read())
     }
 
     pub(crate) fn label(&self, index: usize) -> &Arc<str> {

@@ -20,6 +20,7 @@ mod template;
 mod timestamp;
 #[cfg(feature = "testing")]
 pub(crate) mod trial;
+mod usage;
 mod verifier;
 mod verify;
 
@@ -38,6 +39,7 @@ pub use self::template::{HeaderNames, Part};
 #[cfg(feature = "testing")]
 pub(crate) use self::timestamp::SignedTimestamp;
 pub use self::timestamp::TimestampUnit;
+pub use self::usage::SecretUsage;
 pub use self::verifier::{Proof, Verifier};
 pub(crate) use self::verifier::{Verdict, Verification};
 pub use self::verify::{Authentic, Unverified, Verify};

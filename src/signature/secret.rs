@@ -174,13 +174,14 @@ fn without_known_prefix(text: &str) -> &str {
 #[derive(Debug)]
 pub struct Secrets {
     entries: Vec<(String, Secret)>,
+    awaiting_another: bool,
 }
 
 impl Secrets {
     /// One secret, labelled `current`.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)] }
+        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)], awaiting_another: false }
     }
 
     /// Secrets with labels of your own.
@@ -190,7 +191,7 @@ impl Secrets {
     /// [`ConfigError::NoSecrets`] for none, [`ConfigError::DuplicateSecretLabel`] for a label that stands
     /// there twice.
     pub fn labelled(secrets: impl IntoIterator<Item = (String, Secret)>) -> Result<Self, ConfigError> {
-        let mut all = Self { entries: Vec::new() };
+        let mut all = Self { entries: Vec::new(), awaiting_another: false };
         for (label, secret) in secrets {
             all = all.with_secret(label, secret)?;
         }
@@ -256,9 +257,41 @@ impl Secrets {
         Ok(self)
     }
 
+    /// Says that one more secret is on its way, which the provider may sign with before it is here: where the provider
+    /// makes the secret of a new endpoint, and delivers by it at once. A layer then answers 503
+    /// ([`SecretsUnavailable`](crate::RejectionReason::SecretsUnavailable)) to what no secret verifies, in the place of a
+    /// 401 that some senders take as final. Nothing unverified is let through. Replace them by all the secrets when the
+    /// new one has come ([`Verifier::replace_secrets`](crate::Verifier::replace_secrets)).
+    ///
+    /// ```
+    /// use tower::ServiceExt as _;
+    /// use tower_webhook::{EventRouter, Secret, Secrets, WebhookLayer, caspay, testing};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// let old = Secrets::new(Secret::new("the-old-signing-secret")?);
+    /// let service = WebhookLayer::new(caspay::provider(), old.awaiting_another())?
+    ///     .with_dispatch(EventRouter::new())
+    ///     .into_service();
+    ///
+    /// let request = testing::sign(&caspay::provider(), &Secret::new("the-new-signing-secret")?, "{}");
+    /// assert_eq!(service.oneshot(request).await?.status(), 503);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn awaiting_another(mut self) -> Self {
+        self.awaiting_another = true;
+        self
+    }
+
     /// The labels, in the order in which they were added.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(label, _)| label.as_str())
+    }
+
+    pub(crate) fn is_awaiting_another(&self) -> bool {
+        self.awaiting_another
     }
 
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Secret)> {

@@ -17,6 +17,7 @@ use super::resolved::ResolvedScheme;
 use super::secret::Secrets;
 use super::template::{Head, PublicUrl};
 use super::timestamp::SignedTimestamp;
+use super::usage::SecretUsage;
 use super::verify::{self, Unverified, Verify};
 use crate::error::{ConfigError, Rejection, RejectionReason};
 
@@ -126,8 +127,30 @@ impl Verifier {
         if self.keyring.load().is_decoy() {
             return Err(ConfigError::SecretsOfTenants);
         }
-        self.keyring.store(Arc::new(self.authenticator.keyring(secrets.into())?));
+        let keyring = self.authenticator.keyring(secrets.into())?;
+        self.keyring.store(Arc::new(keyring.with_usage_of(&self.keyring.load())));
         Ok(())
+    }
+
+    /// When the secret with this label verified something last, so that a rotation can be finished. Secrets that are
+    /// replaced by others of the same label go on being watched. `None` for a label that there is not.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_webhook::{Secret, caspay, testing};
+    ///
+    /// let secret = || Secret::new("a-signing-secret");
+    /// let verifier = caspay::provider().verifier(secret()?)?;
+    /// assert_eq!(verifier.secret_usage("current").unwrap().last_used(), None);
+    ///
+    /// let request = testing::sign(&caspay::provider(), &secret()?, "{}");
+    /// assert!(verifier.verify(request.headers(), b"{}", SystemTime::now()).is_ok());
+    /// assert!(verifier.secret_usage("current").unwrap().last_used().is_some());
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn secret_usage(&self, label: &str) -> Option<SecretUsage> {
+        self.keyring.load().usage(label)
     }
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
@@ -211,6 +234,7 @@ impl<'v> Verification<'v> {
                 let Some(index) = self.matching(body) else {
                     return Verdict::refused(RejectionReason::SignatureMismatch);
                 };
+                self.keyring.used(index, now);
                 let mut in_body = None;
                 if let Some(path) = scheme.body_timestamp() {
                     match path.read(scheme.unit(), body) {
@@ -250,6 +274,7 @@ impl<'v> Verification<'v> {
             let Key::Secret(secret) = key else { continue };
             match verify::verify(code, &request, secret) {
                 Ok(authentic) if !self.eligible.barred => {
+                    self.keyring.used(index, now);
                     let (signed_at, identity) = authentic.into_parts();
                     let secret_label = Arc::clone(self.keyring.label(index));
                     return Verdict { proof: Ok(Proof { secret_label, signed_at, identity }), signed_at };

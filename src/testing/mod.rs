@@ -10,6 +10,7 @@
 //! | a captured request, which is refused | [`diagnose`] |
 //! | the store is down | [`faulty::FaultyStore`] |
 //! | a store of your own | [`conformance::Suite`] |
+//! | subscribing, retries, rotation, catching up | `simulator::Simulator`, with the feature of that name |
 //!
 //! Put the feature into your `dev-dependencies`: it can sign, which a receiver has no use for.
 
@@ -19,6 +20,9 @@ mod diagnosis;
 pub mod faulty;
 mod request;
 mod sample;
+#[cfg(feature = "simulator")]
+#[cfg_attr(docsrs, doc(cfg(feature = "simulator")))]
+pub mod simulator;
 
 pub use self::development::{development_secret, sample_payload, sample_type};
 pub use self::diagnosis::{Cause, Diagnosis, diagnose};

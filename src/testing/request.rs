@@ -261,6 +261,7 @@ pub fn delivery_with_headers(
         secret_label: None,
         received_at: SystemTime::now(),
         signed_at: None,
+        fetched: false,
         headers,
     };
     Ok(Delivery::new(circumstances, event, body))

@@ -12,6 +12,7 @@ mod body;
 mod catalogue;
 mod cli;
 mod conformance;
+mod conversation;
 mod disconnects;
 mod envelope;
 mod faults;

@@ -1,0 +1,147 @@
+//! What the endpoint APIs have in common: all that subscribing and rotating need.
+
+use std::future::Future;
+
+use super::error::EndpointError;
+use crate::signature::Secret;
+
+/// An API that manages webhook endpoints. [`CasaPay`](super::CasaPay) and [`Diddo`](super::Diddo) are two; another one
+/// is for you to write, and [`EndpointManager`](super::EndpointManager) then does the rest.
+///
+/// Methods are asked to do what they say once: an implementation retries what it may, and never the creation. Failures
+/// that leave it open whether an endpoint was created are
+/// [`OutcomeUnknown`](super::EndpointErrorKind::OutcomeUnknown).
+pub trait EndpointApi: Send + Sync + 'static {
+    /// The provider's name, as that of its preset.
+    fn provider(&self) -> &str;
+
+    /// The event types that are documented, with a family as `name.*`: what patterns are resolved by.
+    fn event_types(&self) -> Vec<String>;
+
+    /// Whether an endpoint may have this URL.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`](super::EndpointErrorKind::InvalidUrl).
+    fn check_url(&self, url: &str) -> Result<(), EndpointError>;
+
+    /// All endpoints, from all pages: one that is overlooked would be created once more.
+    fn list(&self) -> impl Future<Output = Result<Vec<Registered>, EndpointError>> + Send;
+
+    /// Creates an endpoint.
+    fn create(
+        &self,
+        wanted: &Wanted,
+    ) -> impl Future<Output = Result<(Registered, Secret), EndpointError>> + Send;
+
+    /// Delivers these types, and no others.
+    fn set_events(
+        &self,
+        id: &str,
+        events: &[String],
+    ) -> impl Future<Output = Result<Registered, EndpointError>> + Send;
+
+    /// Goes on delivering, or pauses.
+    fn set_active(
+        &self,
+        id: &str,
+        active: bool,
+    ) -> impl Future<Output = Result<Registered, EndpointError>> + Send;
+
+    /// Deletes an endpoint.
+    fn delete(&self, id: &str) -> impl Future<Output = Result<(), EndpointError>> + Send;
+}
+
+/// An endpoint that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    id: String,
+    url: String,
+    events: Vec<String>,
+    active: bool,
+    description: Option<String>,
+}
+
+impl Registered {
+    /// An active endpoint without a description.
+    #[must_use]
+    pub fn new(id: impl Into<String>, url: impl Into<String>, events: Vec<String>) -> Self {
+        Self { id: id.into(), url: url.into(), events, active: true, description: None }
+    }
+
+    /// Whether it delivers.
+    #[must_use]
+    pub fn with_active(mut self, active: bool) -> Self {
+        self.active = active;
+        self
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn with_description(mut self, description: Option<String>) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it delivers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The types that it delivers.
+    #[must_use]
+    pub fn events(&self) -> &[String] {
+        &self.events
+    }
+
+    /// Whether it delivers at all.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+}
+
+/// An endpoint that is to be created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    url: String,
+    events: Vec<String>,
+    description: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn new(url: &str, events: Vec<String>, description: Option<String>) -> Self {
+        Self { url: url.to_owned(), events, description }
+    }
+
+    /// Where to deliver.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The types to deliver, of which there is at least one.
+    #[must_use]
+    pub fn events(&self) -> &[String] {
+        &self.events
+    }
+
+    /// What to call it.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+}

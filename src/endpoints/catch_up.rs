@@ -1,0 +1,202 @@
+//! Events that were never delivered: fetched, and handled as deliveries are.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use futures_util::TryStreamExt as _;
+use tokio::time::sleep;
+
+use super::casapay::{CasaPay, EventQuery, FetchedEvent};
+use super::error::EndpointError;
+use crate::dedup::DedupStore;
+use crate::dispatch::{Dispatch, Outcome};
+use crate::error::BoxError;
+use crate::process::Processor;
+
+/// How often an event is tried that somebody else is at, or for which there is no room.
+const ATTEMPTS: u32 = 3;
+
+/// Fetches CasaPay's events that were not delivered, and runs the receiver's own handlers under the receiver's own
+/// deduplication: an event that comes by both ways has one effect.
+///
+/// Give it the [`processor`](crate::WebhookLayer::processor) of the layer that receives, or of one with the same store,
+/// endpoint name and handlers. What it processes is [fetched](crate::Delivery::is_fetched), not signed: it is CasaPay's
+/// word over TLS.
+///
+/// ```no_run
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhook::Processor;
+/// use tower_webhook::dispatch::EventRouter;
+/// use tower_webhook::endpoints::{CasaPay, CatchUp};
+///
+/// # async fn catch_up(
+/// #     casapay: CasaPay, processor: Processor<EventRouter, tower_webhook::LruStore>,
+/// # ) -> Result<(), tower_webhook::BoxError> {
+/// let yesterday = SystemTime::now() - Duration::from_secs(86_400);
+/// let caught_up = CatchUp::new(casapay, processor).replay_missed(yesterday).await?;
+/// assert!(caught_up.is_complete(), "{caught_up}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CatchUp<D, St> {
+    client: CasaPay,
+    processor: Processor<D, St>,
+}
+
+/// What a catch-up came to.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct CaughtUp {
+    /// Events that were fetched.
+    pub fetched: u64,
+    /// Events that a handler was run for, and was done with; a dead-letter hook that took one counts as well.
+    pub done: u64,
+    /// Events that were done before.
+    pub duplicates: u64,
+    /// Events that nobody takes.
+    pub unhandled: u64,
+    /// Events that are not done. Run it again, or look into them.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// An event that is not done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Unsettled {
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub event_type: String,
+    /// What its last attempt came to.
+    pub outcome: Outcome,
+}
+
+/// Why a catch-up did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatchUpError {
+    /// Done events are not remembered for as long as that: some that were done long ago would run again.
+    #[error("`since` is {since_ago:?} ago, but done events are remembered for {retention:?} only")]
+    BeyondRetention {
+        /// How long ago.
+        since_ago: Duration,
+        /// How long done events are remembered.
+        retention: Duration,
+    },
+    /// The API failed. The events before were processed, and are duplicates when it is run again.
+    #[error("{source}; {} events were processed before", .so_far.fetched)]
+    Fetch {
+        /// What happened.
+        source: EndpointError,
+        /// What was done until then.
+        so_far: CaughtUp,
+    },
+    /// An event that CasaPay's API lists is none that its preset can read.
+    #[error("event {id} cannot be read")]
+    Unreadable {
+        /// Its id.
+        id: String,
+        /// Why.
+        source: BoxError,
+        /// What was done until then.
+        so_far: CaughtUp,
+    },
+}
+
+impl CaughtUp {
+    /// Whether every event that was fetched is done, or nobody's.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unsettled.is_empty()
+    }
+
+    fn count(&mut self, event: &FetchedEvent, outcome: Outcome) {
+        self.fetched += 1;
+        match outcome {
+            Outcome::Duplicate => self.duplicates += 1,
+            Outcome::Unhandled => self.unhandled += 1,
+            outcome if outcome.is_settled() => self.done += 1,
+            outcome => {
+                let (id, event_type) = (event.id().to_owned(), event.event_type().to_owned());
+                self.unsettled.push(Unsettled { id, event_type, outcome });
+            }
+        }
+    }
+}
+
+impl fmt::Display for CaughtUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fetched, done, duplicates, unhandled, unsettled } = self;
+        let unsettled = unsettled.len();
+        write!(
+            f,
+            "{fetched} events fetched: {done} done, {duplicates} done before, {unhandled} unhandled, {unsettled} not done"
+        )
+    }
+}
+
+impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
+    /// Fetches by `client`, processes by `processor`.
+    pub fn new(client: CasaPay, processor: Processor<D, St>) -> Self {
+        Self { client, processor }
+    }
+
+    /// Processes the events since then that CasaPay says were not delivered, oldest first, one after the other.
+    ///
+    /// An event that is being worked on is tried up to three times. One that fails stands in the report; the others go
+    /// on. It can be run again at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`CatchUpError`].
+    pub async fn replay_missed(&self, since: SystemTime) -> Result<CaughtUp, CatchUpError> {
+        self.replay(since, EventQuery::new().with_delivery_success(false)).await
+    }
+
+    /// As [`replay_missed`](Self::replay_missed), for all events since then, whether CasaPay holds them for delivered or
+    /// not: for a receiver that has lost what it acknowledged. Events whose done marks are lost as well run again.
+    ///
+    /// # Errors
+    ///
+    /// [`CatchUpError`].
+    pub async fn replay_all(&self, since: SystemTime) -> Result<CaughtUp, CatchUpError> {
+        self.replay(since, EventQuery::new()).await
+    }
+
+    async fn replay(&self, since: SystemTime, query: EventQuery) -> Result<CaughtUp, CatchUpError> {
+        let retention = self.processor.retention();
+        let since_ago = SystemTime::now().duration_since(since).unwrap_or_default();
+        if since_ago > retention {
+            return Err(CatchUpError::BeyondRetention { since_ago, retention });
+        }
+        let mut so_far = CaughtUp::default();
+        let mut events = self.client.events(query.created_from(since));
+        loop {
+            let event = match events.try_next().await {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(so_far),
+                Err(source) => return Err(CatchUpError::Fetch { source, so_far }),
+            };
+            let outcome = match self.process(&event).await {
+                Ok(outcome) => outcome,
+                Err(source) => {
+                    return Err(CatchUpError::Unreadable { id: event.id().to_owned(), source, so_far });
+                }
+            };
+            so_far.count(&event, outcome);
+        }
+    }
+
+    async fn process(&self, event: &FetchedEvent) -> Result<Outcome, BoxError> {
+        let mut attempt = 1;
+        loop {
+            let outcome = self.processor.process(self.processor.fetched(event.body().clone())?).await;
+            match outcome {
+                Outcome::Busy { retry_after } if attempt < ATTEMPTS => sleep(retry_after).await,
+                outcome => return Ok(outcome),
+            }
+            attempt += 1;
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A file of environment variables, for a receiver that reads its secrets from the environment.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use super::{SecretSink, write};
+use crate::endpoints::url::is_id;
+use crate::error::BoxError;
+use crate::signature::Secret;
+
+/// Hands secrets over to the environment of a later start: a file `NAME=secret`, readable by its owner alone (0600), for
+/// `EnvironmentFile=` of systemd or `--env-file` of a container. The newest is `NAME`, the one before it
+/// `NAME_PREVIOUS`, as [`Secrets::from_env`](crate::Secrets::from_env) reads them.
+///
+/// A receiver learns of a new secret when it is restarted. During a rotation that is too late for what is delivered at
+/// once, which it refuses with 401: where that matters, use a [`FileSink`](super::FileSink).
+///
+/// ```
+/// use tower_webhook::Secret;
+/// use tower_webhook::endpoints::{EnvFileSink, SecretSink as _};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_webhook::BoxError> {
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("webhooks.env");
+/// let sink = EnvFileSink::new(&path, "CASAPAY_WEBHOOK_SECRET");
+/// sink.store("casapay", "we_1", &Secret::new("whsec_0123456789abcdef")?).await?;
+/// sink.store("casapay", "we_2", &Secret::new("whsec_fedcba9876543210")?).await?;
+/// assert_eq!(
+///     std::fs::read_to_string(path)?,
+///     "# casapay we_2\nCASAPAY_WEBHOOK_SECRET=whsec_fedcba9876543210\n\
+///      # casapay we_1\nCASAPAY_WEBHOOK_SECRET_PREVIOUS=whsec_0123456789abcdef\n"
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct EnvFileSink {
+    path: PathBuf,
+    variable: String,
+    /// One change at a time: each reads the file that it replaces.
+    changing: Mutex<()>,
+}
+
+/// The secret of an endpoint, newest first in the file.
+struct Entry {
+    endpoint: String,
+    secret: Zeroizing<String>,
+}
+
+impl EnvFileSink {
+    /// The file at `path`, of which this is the only writer, for the variable of one endpoint's secrets.
+    pub fn new(path: impl Into<PathBuf>, variable: &str) -> Self {
+        Self { path: path.into(), variable: variable.to_owned(), changing: Mutex::new(()) }
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<Entry>) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), BoxError> {
+        let _changing = self.changing.lock().await;
+        let (path, variable) = (self.path.clone(), self.variable.clone());
+        let work = move || {
+            let mut entries = read(&path)?;
+            change(&mut entries)?;
+            write::replace(&path, &text(&variable, &entries)?)
+        };
+        Ok(write::blocking(work).await?)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut entries = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let endpoint = line.strip_prefix("# ");
+        let secret = lines.next().and_then(|line| line.split_once('='));
+        let (Some(endpoint), Some((_, secret))) = (endpoint, secret) else {
+            return Err(io::Error::other("the file of secrets has lines that are not its own"));
+        };
+        let (endpoint, secret) = (endpoint.to_owned(), Zeroizing::new(secret.to_owned()));
+        entries.push(Entry { endpoint, secret });
+    }
+    Ok(entries)
+}
+
+fn text(variable: &str, entries: &[Entry]) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    for (entry, suffix) in entries.iter().zip(["", "_PREVIOUS"]) {
+        // Readers of such files differ in what quotes and escapes mean: what needs none is read alike by all.
+        if !entry.secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=.:".contains(&byte)) {
+            return Err(io::Error::other(
+                "a secret with characters that environment files read in different ways",
+            ));
+        }
+        text.push_str(&format!("# {}\n{variable}{suffix}=", entry.endpoint));
+        text.push_str(&entry.secret);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn name(provider: &str, endpoint_id: &str) -> Result<String, BoxError> {
+    if !is_id(endpoint_id) {
+        return Err("an endpoint's id that cannot stand in a file".into());
+    }
+    Ok(format!("{provider} {endpoint_id}"))
+}
+
+impl SecretSink for EnvFileSink {
+    /// Two at most, as many as a rotation has: a third one is refused, since it would push out one that may be in use.
+    async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
+        let endpoint = name(provider, endpoint_id)?;
+        let secret = Zeroizing::new(secret.expose().to_owned());
+        self.change(move |entries| {
+            entries.retain(|entry| entry.endpoint != endpoint);
+            if entries.len() >= 2 {
+                return Err(io::Error::other("there are two secrets already: remove one of them"));
+            }
+            entries.insert(0, Entry { endpoint, secret });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn contains(&self, provider: &str, endpoint_id: &str) -> Result<bool, BoxError> {
+        let (endpoint, path) = (name(provider, endpoint_id)?, self.path.clone());
+        let entries = write::blocking(move || read(&path)).await?;
+        Ok(entries.iter().any(|entry| entry.endpoint == endpoint))
+    }
+
+    async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
+        let endpoint = name(provider, endpoint_id)?;
+        self.change(move |entries| {
+            entries.retain(|entry| entry.endpoint != endpoint);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,281 @@
+//! Deliveries: attempt after attempt, until the schedule has no more of them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::dice::Dice;
+use super::log::{Attempt, Record};
+use super::platform::Platform;
+use super::schedule::Verdict;
+use super::shared::{Pending, Shared};
+use super::state::{Endpoint, Event, Progress, State};
+use super::wire::{self, Answered, How, Outgoing};
+use crate::clock::unix_seconds;
+use crate::testing::SignedRequest;
+
+/// An event on its way to an endpoint.
+pub(super) struct Delivery {
+    platform: Platform,
+    event: String,
+    endpoint: String,
+    attempt: u32,
+    _pending: Pending,
+}
+
+/// What [`emit`](super::Simulator::emit) has set going.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Emitted {
+    /// The event's id.
+    pub event: String,
+    /// The ids of the endpoints it is being sent to.
+    pub endpoints: Vec<String>,
+    /// The ids of the endpoints that are subscribed but disabled: there it counts as undelivered.
+    pub disabled: Vec<String>,
+}
+
+/// Something happens at a platform.
+pub(super) fn emit(
+    shared: &Arc<Shared>,
+    platform: Platform,
+    event_type: &str,
+    payload: Value,
+    livemode: bool,
+) -> Emitted {
+    let mut state = shared.lock();
+    // CasaPay alone keeps the two modes apart, by the key that created the endpoint.
+    let subscribed = |endpoint: &&Endpoint| {
+        (platform != Platform::CasaPay || endpoint.livemode == livemode)
+            && endpoint.is_subscribed_to(event_type)
+    };
+    let (enabled, disabled): (Vec<_>, Vec<_>) =
+        state.endpoints_of(platform).filter(subscribed).partition(|endpoint| endpoint.enabled);
+    let ids = |endpoints: Vec<&Endpoint>| endpoints.into_iter().map(|endpoint| endpoint.id.clone()).collect();
+    let (endpoints, disabled): (Vec<String>, Vec<String>) = (ids(enabled), ids(disabled));
+    let with = |progress| move |id: &String| (id.clone(), progress);
+    let event = format!("evt_{}", uuid::Uuid::new_v4().simple());
+    state.remember(Event {
+        platform,
+        id: event.clone(),
+        event_type: event_type.to_owned(),
+        livemode,
+        created: unix_seconds(SystemTime::now()),
+        request: format!("req_{}", uuid::Uuid::new_v4().simple()),
+        payload,
+        progress: endpoints
+            .iter()
+            .map(with(Progress::Pending))
+            .chain(disabled.iter().map(with(Progress::Failed)))
+            .collect(),
+    });
+    let deliveries = endpoints.iter().map(|endpoint| Delivery {
+        platform,
+        event: event.clone(),
+        endpoint: endpoint.clone(),
+        attempt: 0,
+        _pending: shared.one_more(),
+    });
+    let deliveries: Vec<_> = deliveries.collect();
+    match state.behaviour[platform.index()].out_of_order() {
+        None => {
+            for delivery in deliveries {
+                shared.spawn(deliver(Arc::clone(shared), delivery));
+            }
+        }
+        Some(order) => {
+            state.held[platform.index()].extend(deliveries);
+            if state.held[platform.index()].len() >= order.batch {
+                release(shared, &mut state, platform);
+            }
+        }
+    }
+    Emitted { event, endpoints, disabled }
+}
+
+/// Sends what is held back.
+pub(super) fn release(shared: &Arc<Shared>, state: &mut State, platform: Platform) {
+    let mut held = std::mem::take(&mut state.held[platform.index()]);
+    if held.is_empty() {
+        return;
+    }
+    let seed = state.behaviour[platform.index()].out_of_order().map_or(0, |order| order.seed);
+    Dice::new(seed).shuffle(&mut held);
+    let shared = Arc::clone(shared);
+    shared.clone().spawn(async move {
+        for mut delivery in held {
+            if let Some(delay) = attempt(&shared, &mut delivery).await {
+                shared.clone().spawn(deliver_again(Arc::clone(&shared), delivery, delay));
+            }
+        }
+    });
+}
+
+async fn deliver(shared: Arc<Shared>, mut delivery: Delivery) {
+    if let Some(delay) = attempt(&shared, &mut delivery).await {
+        deliver_again(shared, delivery, delay).await;
+    }
+}
+
+async fn deliver_again(shared: Arc<Shared>, mut delivery: Delivery, mut delay: Duration) {
+    loop {
+        let mut changes = shared.changes();
+        let wait = tokio::time::sleep(delay / shared.settings.speed);
+        tokio::pin!(wait);
+        loop {
+            // Whoever disables or deletes an endpoint need not wait for its retries to come to nothing.
+            if !is_wanted(&shared.lock(), &delivery) {
+                break;
+            }
+            tokio::select! {
+                () = &mut wait => break,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+        match attempt(&shared, &mut delivery).await {
+            Some(next) => delay = next,
+            None => return,
+        }
+    }
+}
+
+fn is_wanted(state: &State, delivery: &Delivery) -> bool {
+    state.is_pending(delivery.platform, &delivery.event, &delivery.endpoint)
+}
+
+/// One attempt, all of its copies. Returns after which time another follows.
+async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
+    delivery.attempt += 1;
+    let (outgoing, how, copies) = prepare(shared, delivery)?;
+    let outgoing = Arc::new(outgoing);
+    let mut sending = JoinSet::new();
+    for copy in 1..=copies {
+        let outgoing = Arc::clone(&outgoing);
+        sending.spawn(async move { (copy, wire::send(&outgoing, how).await) });
+    }
+    let mut answers = Vec::new();
+    while let Some(answered) = sending.join_next().await {
+        answers.extend(answered);
+    }
+    conclude(shared, delivery, answers)
+}
+
+/// The request, composed and signed anew; `None` where the endpoint no longer wants it.
+fn prepare(shared: &Shared, delivery: &Delivery) -> Option<(Outgoing, How, u32)> {
+    let state = shared.lock();
+    let platform = delivery.platform;
+    let endpoint = state.endpoint(platform, &delivery.endpoint).filter(|_| is_wanted(&state, delivery))?;
+    let event = state.event(platform, &delivery.event)?;
+    let body = Bytes::from(body(shared, event).to_string());
+    let (url, secret) = (endpoint.url.clone(), Arc::clone(&endpoint.secret));
+    let behaviour = &state.behaviour[platform.index()];
+    let how = How {
+        deliver_to: shared.settings.deliver_to,
+        remote: shared.settings.remote_deliveries,
+        disconnect: behaviour.disconnects(delivery.attempt),
+        trickle: behaviour.trickle(),
+        answer_timeout: state.schedules[platform.index()].answer_timeout(),
+    };
+    let copies = behaviour.copies();
+    drop(state);
+    let provider = &shared.settings.providers[platform.index()];
+    let signed = SignedRequest::new(provider, &secret, body.clone()).with_uri(url.as_str()).build();
+    Some((Outgoing { url, headers: signed.into_parts().0.headers, body }, how, copies))
+}
+
+fn body(shared: &Shared, event: &Event) -> Value {
+    let mut body = match event.platform {
+        Platform::CasaPay => return event.casapay_object(),
+        Platform::CasPay => json!({
+            "id": event.id,
+            "type": event.event_type,
+            "created": event.created,
+            "data": event.payload,
+        }),
+        Platform::Diddo => {
+            let Event { id, event_type, created, payload, .. } = event;
+            shared.settings.diddo.compose(id, event_type, *created, payload)
+        }
+    };
+    // How either marks test events is undocumented; this member is invented.
+    if let (false, Some(body)) = (event.livemode, body.as_object_mut()) {
+        body.insert("invented_test_mode".to_owned(), true.into());
+    }
+    body
+}
+
+/// What the sender makes of the answers.
+fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answered)>) -> Option<Duration> {
+    let Delivery { platform, event, endpoint, attempt, .. } = delivery;
+    let (platform, attempt) = (*platform, *attempt);
+    let mut state = shared.lock();
+    let schedule = state.schedules[platform.index()].clone();
+    // Of copies the best answer counts; of equal ones the first.
+    let rank = |answered: &Answered| match schedule.verdict(answered.status) {
+        Verdict::Accepted => 0,
+        Verdict::EndpointDisabled => 1,
+        Verdict::Retried => 2,
+        Verdict::GivenUp => 3,
+    };
+    let (_, best) = answers.iter().min_by_key(|(_, answered)| rank(answered))?;
+    let mut verdict = schedule.verdict(best.status);
+    let mut retry_in = None;
+    if verdict == Verdict::Retried {
+        retry_in = schedule.delay_after(attempt, best.status, best.retry_after);
+        // The endpoint may have been disabled or deleted meanwhile.
+        if retry_in.is_none() || !state.is_pending(platform, event, endpoint) {
+            retry_in = None;
+            verdict = Verdict::GivenUp;
+        }
+    }
+    let mut disabled = false;
+    if let Some(known) = state.endpoint_mut(platform, endpoint) {
+        known.failures = if verdict == Verdict::Accepted { 0 } else { known.failures.saturating_add(1) };
+        if schedule.disables_after().is_some_and(|most| known.failures >= most) {
+            verdict = Verdict::EndpointDisabled;
+        }
+        if verdict == Verdict::EndpointDisabled {
+            retry_in = None;
+            disabled = true;
+        }
+    }
+    let progress = match verdict {
+        Verdict::Accepted => Progress::Accepted,
+        Verdict::Retried => Progress::Pending,
+        Verdict::GivenUp | Verdict::EndpointDisabled => Progress::Failed,
+    };
+    state.set_progress(platform, event, endpoint, progress);
+    if disabled {
+        state.disable(platform, endpoint);
+    }
+    let event_type = state.event(platform, event).map_or_else(String::new, |event| event.event_type.clone());
+
+    answers.sort_by_key(|(copy, _)| *copy);
+    let mut attempts = Vec::new();
+    for (copy, answered) in answers {
+        attempts.push(state.log.attempt(Attempt {
+            sequence: 0,
+            platform,
+            endpoint: endpoint.clone(),
+            event: event.clone(),
+            event_type: event_type.clone(),
+            attempt,
+            copy,
+            status: answered.status,
+            why: answered.why,
+            verdict,
+            retry_in,
+        }));
+    }
+    drop(state);
+    if disabled {
+        shared.endpoints_changed();
+    }
+    for attempt in &attempts {
+        shared.observe(Record::Attempt(attempt));
+    }
+    retry_in
+}
