@@ -8,7 +8,7 @@
 //! use axum::Router;
 //! use serde_json::json;
 //! use tower_webhook::testing::simulator::{CASPAY_AUTH_HEADER, CASPAY_CREATE_PATH, CASPAY_KEY, Platform, Simulator};
-//! use tower_webhook::{EventRouter, Secret, WebhookLayer, caspay};
+//! use tower_webhook::{Accepted, EventRouter, Secret, WebhookLayer, caspay};
 //! # use bytes::Bytes;
 //! # use http_body_util::Full;
 //! # use hyper_util::client::legacy::Client;
@@ -41,7 +41,7 @@
 //!
 //! let attempts = simulator.attempts();
 //! assert_eq!((attempts[0].event.as_str(), attempts[0].status), (emitted.event.as_str(), Some(200)));
-//! assert_eq!(webhook.stats().handled(), 1);
+//! assert_eq!(webhook.stats().accepted(Accepted::Handled), 1);
 //! # Ok(())
 //! # }
 //! ```
