@@ -132,7 +132,7 @@ impl EndpointErrorKind {
             }
             Self::SecretUnknown => {
                 "the endpoint exists, but its secret is not in the sink, and is shown only once: put the secret there \
-                 if you have it, else delete the endpoint and run this again"
+                 if you have it, else rotate it, or delete the endpoint and run this again"
             }
             Self::SecretNotStored => {
                 "the endpoint was created, but the sink did not take its secret: store the secret that this error \

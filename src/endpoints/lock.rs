@@ -75,10 +75,11 @@ const POLL: Duration = Duration::from_millis(500);
 impl<St: DedupStore> StoreLock<St> {
     /// A lock in `store`, which may be the one that events are claimed in.
     pub fn new(store: St) -> Self {
-        Self { store, patience: Duration::from_secs(60) }
+        Self { store, patience: Duration::from_secs(150) }
     }
 
-    /// How long to wait for the lock. Default: 60 seconds, in which another instance has done what it does.
+    /// How long to wait for the lock. Default: 150 seconds, after which the lock of an instance that was killed is free
+    /// again.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

@@ -9,6 +9,7 @@ use reqwest::Url;
 use tower_webhook::provider::Preset;
 
 use crate::client::http_url;
+use crate::commands::endpoints::Endpoints;
 use crate::exit::{self, Failure};
 use crate::platform::{ProviderArgs, preset};
 use crate::secret::SecretArgs;
@@ -36,6 +37,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List the presets, or describe one
     Providers(Providers),
+    /// Manage webhook endpoints at CasaPay, CasPay and Diddo
+    Endpoints(Endpoints),
     /// Sign a body, and print the headers or a curl command
     Sign(Sign),
     /// Verify a captured request, and say why where it does not

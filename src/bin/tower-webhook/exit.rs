@@ -18,7 +18,7 @@ const TABLE: [(Exit, &str); 7] = [
     (Exit::Answered, "some request was answered otherwise"),
     (Exit::Usage, "the command line is mistaken"),
     (Exit::Refused, "verify: the request does not verify"),
-    (Exit::Configuration, "there is no secret, it is no key of the provider, or a setting is missing"),
+    (Exit::Configuration, "there is no secret or API key, it is not accepted, or a setting is missing"),
     (Exit::Unreachable, "some request got no answer: no connection, or not in time"),
     (Exit::Input, "a file cannot be read or does not hold what it should, or output cannot be written"),
 ];

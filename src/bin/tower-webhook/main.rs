@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 fn run(Args { command, .. }: Args, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Providers(args) => commands::providers::run(&args, output),
+        Command::Endpoints(args) => client::block_on(commands::endpoints::run(&args, output)),
         Command::Sign(args) => commands::sign::run(&args, output),
         Command::Verify(args) => commands::verify::run(&args, output),
         Command::Send(args) => client::block_on(commands::send::run(&args, output)),

@@ -39,6 +39,52 @@ pub(crate) struct SecretArgs {
     weak_secret: bool,
 }
 
+/// Where the key of an API is.
+#[derive(Args, Debug)]
+pub(crate) struct KeyArgs {
+    /// Environment variable that holds the API key [default: <NAME>_API_KEY]
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "key_file")]
+    key_env: Option<String>,
+
+    /// File that holds the API key, and one line end after it at most
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The key, by default from the variable of this name.
+    pub(crate) fn read(&self, variable: &str, output: &Output) -> Result<Secret, Failure> {
+        let of_variable = |name: &str, shown: &str| {
+            read_variable(name).map_err(|why| Failure::configuration(format!("{shown} {why}")))
+        };
+        let mut text = match (&self.key_file, &self.key_env) {
+            (Some(path), _) => read_file(path, output)?,
+            (None, Some(name)) => {
+                let shown = "the variable that --key-env names";
+                let missing = || Failure::configuration(format!("{shown} is not set"));
+                of_variable(name, shown)?.ok_or_else(missing)?
+            }
+            (None, None) => match of_variable(variable, variable)? {
+                Some(text) => text,
+                None if io::stdin().is_terminal() => {
+                    let text = rpassword::prompt_password("API key (not shown): ");
+                    let failed = |error| Failure::configuration(format!("the prompt for the key: {error}"));
+                    Zeroizing::new(text.map_err(failed)?)
+                }
+                None => {
+                    return Err(Failure::configuration(format!(
+                        "there is no API key: set {variable}, or give --key-env VARIABLE or --key-file FILE; at a \
+                         terminal it is asked for"
+                    )));
+                }
+            },
+        };
+        // An API key may be as short as its provider likes.
+        let key = Secret::weak(std::mem::take(&mut *text));
+        key.map_err(|_| Failure::configuration("the API key is empty, or begins or ends with white space"))
+    }
+}
+
 /// What the secret is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {

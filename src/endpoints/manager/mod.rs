@@ -22,7 +22,7 @@ use super::subscription::{drift, subscription};
 use super::url::same;
 
 /// For how long a lock is held at most. The work of one lock is a few calls, each of which ends within its deadline.
-const HOLD: Duration = Duration::from_secs(180);
+const HOLD: Duration = Duration::from_secs(120);
 
 /// After this nothing is begun that could create an endpoint, so that it ends before the lock does.
 const LATEST_CREATION: Duration = Duration::from_secs(60);
@@ -254,7 +254,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             }
             Found::One(endpoint) => endpoint,
             Found::Rotating { old, new } => {
-                self.has_secret(&old).await?;
+                // That of the old one may be what is being replaced because it was lost.
                 self.has_secret(&new).await?;
                 self.update(&old, &events).await?;
                 let (endpoint, change) = self.update(&new, &events).await?;

@@ -2,6 +2,7 @@
 //! standard output, standard error and the exit code come out.
 
 mod capture;
+mod endpoints;
 mod program;
 mod providers;
 mod recorder;

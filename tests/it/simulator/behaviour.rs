@@ -8,7 +8,7 @@ use serde_json::json;
 use tower_webhook::testing::simulator::{Behaviour, Platform, Simulator, Verdict};
 use tower_webhook::{Delivery, EventRouter, WebhookLayer, casapay};
 
-use super::stand::{Receiver, Say, simulator, subscribed};
+use super::stand::{Receiver, Say, settled, simulator, subscribed};
 
 /// A layer that writes down the ids of the events it handles, subscribed to invoices.
 async fn library(simulator: &Simulator) -> (Receiver, Arc<Mutex<Vec<String>>>) {
@@ -43,7 +43,7 @@ async fn concurrent_duplicates_are_handled_once() {
     let (_receiver, handled) = library(&simulator).await;
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default().with_copies(8));
     let ids: Vec<_> = (0..10).map(|_| emit(&simulator)).collect();
-    simulator.settled().await;
+    settled(&simulator).await;
 
     let mut handled = handled.lock().unwrap().clone();
     handled.sort();
@@ -67,7 +67,7 @@ async fn one_good_answer_among_copies_is_enough() {
     subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default().with_copies(3));
     emit(&simulator);
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!(receiver.received().len(), 3);
     let bodies: Vec<_> = receiver.received().iter().map(|received| received.body.clone()).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]), "copies are the same bytes");
@@ -80,10 +80,12 @@ async fn a_sender_that_hangs_up_delivers_again() {
     let (_receiver, handled) = library(&simulator).await;
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default().with_disconnects(2));
     let id = emit(&simulator);
-    simulator.settled().await;
+    settled(&simulator).await;
     let attempts = simulator.attempts();
     let answers: Vec<_> = attempts.iter().map(|attempt| attempt.status).collect();
-    assert_eq!(answers, [None, None, Some(200)]);
+    assert_eq!((answers[..2].iter().flatten().count(), answers[answers.len() - 1]), (0, Some(200)));
+    // A retry may find the event in the works.
+    assert!(answers[2..answers.len() - 1].iter().all(|status| *status == Some(503)));
     assert_eq!(attempts[0].why.as_deref(), Some("broken off before the answer"));
     assert_eq!(*handled.lock().unwrap(), [id], "handled, and once");
 }
@@ -95,7 +97,7 @@ async fn a_request_that_is_broken_off_is_whole() {
     let (_, secret) = subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default().with_disconnects(u32::MAX));
     emit(&simulator);
-    simulator.settled().await;
+    settled(&simulator).await;
     receiver.has(8).await;
     assert!(receiver.received().iter().all(|received| received.verifies(&casapay::provider(), &secret)));
     assert!(simulator.attempts().iter().all(|attempt| attempt.status.is_none()));
@@ -113,7 +115,7 @@ async fn a_batch_is_held_back_and_sent_in_the_order_of_its_seed() {
         assert_eq!((simulator.pending(), receiver.received().len()), (9, 0), "held back");
         let ids = [ids, vec![emit(&simulator)]].concat();
         receiver.has(10).await;
-        simulator.settled().await;
+        settled(&simulator).await;
         let order: Vec<_> = receiver
             .received()
             .iter()
@@ -136,7 +138,7 @@ async fn what_is_held_back_is_sent_when_somebody_waits_or_behaves() {
     subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default().with_out_of_order(100, 1));
     emit(&simulator);
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!(receiver.received().len(), 1);
     emit(&simulator);
     simulator.set_behaviour(Platform::CasaPay, Behaviour::default());
@@ -147,12 +149,12 @@ async fn what_is_held_back_is_sent_when_somebody_waits_or_behaves() {
 async fn a_trickled_body_verifies() {
     let simulator = simulator().await;
     let (_receiver, handled) = library(&simulator).await;
-    let trickle = Behaviour::default().with_trickle(32, Duration::from_millis(1));
+    let trickle = Behaviour::default().with_trickle(32, Duration::from_millis(20));
     simulator.set_behaviour(Platform::CasaPay, trickle);
     let started = std::time::Instant::now();
     let id = emit(&simulator);
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!(*handled.lock().unwrap(), [id]);
     // Some 350 bytes are ten pieces at least.
-    assert!(started.elapsed() >= Duration::from_millis(10));
+    assert!(started.elapsed() >= Duration::from_millis(200));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tower_webhook::testing::simulator::{Platform, Simulator};
 
-use super::stand::{Receiver, Reply, Say, casapay, simulator, subscribed, try_call};
+use super::stand::{Receiver, Reply, Say, casapay, settled, simulator, subscribed, try_call};
 
 async fn control(simulator: &Simulator, method: &str, path: &str, body: &Value) -> Reply {
     let text = if body.is_null() { String::new() } else { body.to_string() };
@@ -78,7 +78,7 @@ async fn behaviour_schedules_and_faults() {
     assert_eq!(control(&simulator, "POST", "/behaviour", &behave).await.status, 200);
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
     assert_eq!(simulator.pending(), 1, "held back");
-    simulator.settled().await;
+    settled(&simulator).await;
     let seen: Vec<_> =
         simulator.attempts().iter().map(|attempt| (attempt.attempt, attempt.copy, attempt.status)).collect();
     assert_eq!(seen[..2], [(1, 1, None), (1, 2, None)]);
@@ -90,7 +90,7 @@ async fn behaviour_schedules_and_faults() {
     assert_eq!(control(&simulator, "POST", "/schedule", &follow).await.status, 200);
     receiver.say([Say::Status(401)]);
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let listed = casapay(&simulator, "GET", "/webhook_endpoints", Value::Null).await.json();
     assert_eq!(listed["data"][0]["status"], "disabled");
     let follow = json!({"platform": "casapay", "schedule": "default"});

@@ -8,7 +8,9 @@ use tower_webhook::testing::simulator::{
 };
 use tower_webhook::{Envelope, Secret, SignatureScheme, casapay as casa, caspay as cas, diddo as shop};
 
-use super::stand::{FAST, Receiver, Say, call, casapay, caspay, diddo, simulator, subscribed, with_schedule};
+use super::stand::{
+    FAST, Receiver, Say, call, casapay, caspay, diddo, settled, simulator, subscribed, with_schedule,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,14 +21,14 @@ async fn every_platform_signs_as_its_preset_verifies() {
 
     let (_, secret) = subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     assert!(receiver.received()[0].verifies(&casa::provider(), &secret));
 
     let body = json!({"url": receiver.url, "events": ["payment.completed"], "secret": "of-the-merchant"});
     assert_eq!(caspay(&simulator, body).await.status, 201);
     let payment = json!({"payment": {"id": "pay_1", "amount": 100_000_000_000_u64}});
     let emitted = simulator.emit(Platform::CasPay, "payment.completed", payment.clone());
-    simulator.settled().await;
+    settled(&simulator).await;
     let received = &receiver.received()[1];
     assert!(received.verifies(&cas::provider(), &Secret::weak("of-the-merchant").unwrap()));
     assert_eq!(received.json()["id"], emitted.event);
@@ -35,7 +37,7 @@ async fn every_platform_signs_as_its_preset_verifies() {
     let body = json!({"url": receiver.url, "events": ["order.submitted"]});
     let created = diddo(&simulator, "POST", "/webhook", body).await.json();
     simulator.emit(Platform::Diddo, "order.submitted", json!({"order": 7}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let secret = Secret::new(created["secret"].as_str().unwrap()).unwrap();
     let received = &receiver.received()[2];
     assert!(received.verifies(&DiddoSettings::provider().unwrap(), &secret));
@@ -57,7 +59,7 @@ async fn diddo_signs_and_composes_as_configured() {
     let body = json!({"url": receiver.url, "events": ["order.submitted"]});
     let created = diddo(&simulator, "POST", "/webhook", body).await.json();
     simulator.emit(Platform::Diddo, "order.submitted", json!({"order": 7}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let received = &receiver.received()[0];
     assert!(received.verifies(&provider, &Secret::new(created["secret"].as_str().unwrap()).unwrap()));
     assert_eq!(received.json()["body"], json!({"order": 7}));
@@ -76,7 +78,7 @@ async fn whoever_is_subscribed_gets_the_event_under_one_id() {
     assert_eq!(emitted.endpoints, [first, second]);
     assert!(simulator.emit(Platform::CasaPay, "identity_check", json!({})).endpoints.is_empty());
     assert!(simulator.emit(Platform::CasPay, "invoice.paid", json!({})).endpoints.is_empty());
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!((one.received().len(), two.received().len(), other.received().len()), (1, 1, 0));
     let (one, two) = (&one.received()[0], &two.received()[0]);
     assert_eq!((&one.json()["id"], &two.json()["id"]), (&json!(emitted.event), &json!(emitted.event)));
@@ -98,7 +100,7 @@ async fn test_events_go_to_test_endpoints() {
 
     let of_live = simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"})).event;
     let of_test = simulator.emit_test(Platform::CasaPay, "invoice.paid", json!({"id": "in_2"})).event;
-    simulator.settled().await;
+    settled(&simulator).await;
     for (receiver, id, livemode) in [(&live, of_live, true), (&test, of_test, false)] {
         let received: Vec<Value> = receiver.received().iter().map(|received| received.json()).collect();
         assert_eq!(received.len(), 1);
@@ -108,9 +110,9 @@ async fn test_events_go_to_test_endpoints() {
     caspay(&simulator, json!({"url": live.url, "events": ["payment.failed"], "secret": "of-the-merchant"}))
         .await;
     simulator.emit(Platform::CasPay, "payment.failed", json!({}));
-    simulator.settled().await;
+    settled(&simulator).await;
     simulator.emit_test(Platform::CasPay, "payment.failed", json!({}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let received = live.received();
     assert_eq!(received[1].json()["invented_test_mode"], Value::Null);
     assert_eq!(received[2].json()["invented_test_mode"], true);
@@ -124,7 +126,7 @@ async fn every_schedule_is_followed_to_its_end() {
         let receiver = Receiver::start([Say::Status(500); 20]).await;
         subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
         simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-        simulator.settled().await;
+        settled(&simulator).await;
 
         let attempts = simulator.attempts();
         let delays: Vec<_> = attempts.iter().filter_map(|attempt| attempt.retry_in).collect();
@@ -147,7 +149,7 @@ async fn every_schedule_makes_of_each_answer_what_it_says() {
             let receiver = Receiver::start([Say::Status(status)]).await;
             let (endpoint, _) = subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
             simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-            simulator.settled().await;
+            settled(&simulator).await;
             let verdict = schedule.verdict(Some(status));
             assert_eq!(simulator.attempts()[0].verdict, verdict, "{name} {status}");
             let requests = if verdict == Verdict::Retried { 2 } else { 1 };
@@ -168,7 +170,7 @@ async fn retry_after_is_honoured_by_who_honours_it() {
         let body = json!({"url": receiver.url, "events": ["payment.failed"], "secret": "of-the-merchant"});
         caspay(&simulator, body).await;
         simulator.emit(Platform::CasPay, "payment.failed", json!({}));
-        simulator.settled().await;
+        settled(&simulator).await;
         assert_eq!(simulator.attempts()[0].retry_in, Some(delay), "{name}");
         assert_eq!(simulator.attempts()[1].verdict, Verdict::Accepted, "{name}");
     }
@@ -176,24 +178,26 @@ async fn retry_after_is_honoured_by_who_honours_it() {
 
 #[tokio::test]
 async fn no_answer_and_no_receiver_are_retried() {
-    let schedule = Schedule::new("impatient").with_answer_timeout(Duration::from_millis(50));
+    let schedule = Schedule::new("impatient").with_answer_timeout(Duration::from_millis(200));
     let simulator = with_schedule(Platform::CasaPay, schedule).await;
     let receiver = Receiver::start([Say::Nothing]).await;
     subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let attempts = simulator.attempts();
     assert_eq!((attempts[0].status, attempts[0].why.as_deref()), (None, Some("no answer in time")));
-    assert_eq!(attempts[1].status, Some(200));
+    // A machine under load may be late once more.
+    assert_eq!(attempts.last().unwrap().status, Some(200));
+    let before = attempts.len();
 
     // A port that nobody listens on any more.
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     subscribed(&simulator, &format!("http://{gone}/"), &["charge.failed"]).await;
     simulator.emit(Platform::CasaPay, "charge.failed", json!({"id": "ch_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let attempts = simulator.attempts();
-    assert_eq!(attempts.len(), 2 + 8);
-    assert!(attempts[2..].iter().all(|attempt| attempt.status.is_none() && attempt.why.is_some()));
+    assert_eq!(attempts.len(), before + 8);
+    assert!(attempts[before..].iter().all(|attempt| attempt.status.is_none() && attempt.why.is_some()));
 }
 
 #[tokio::test]
@@ -203,7 +207,7 @@ async fn every_attempt_is_signed_anew() {
     let receiver = Receiver::start([Say::Status(503)]).await;
     let (_, secret) = subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let received = receiver.received();
     assert!(received.iter().all(|received| received.verifies(&casa::provider(), &secret)));
     assert_ne!(received[0].headers["x-casapay-signature"], received[1].headers["x-casapay-signature"]);
@@ -238,7 +242,7 @@ async fn what_is_disabled_or_deleted_gets_nothing_more() {
                 }
             }
         }
-        simulator.settled().await;
+        settled(&simulator).await;
         let attempts = simulator.attempts();
         assert!(attempts.iter().filter(|attempt| attempt.event == id).count() == 1, "{end}");
         let undelivered = casapay(&simulator, "GET", "/events?delivery_success=false", Value::Null).await;
@@ -258,7 +262,7 @@ async fn failures_in_a_row_disable_and_a_success_begins_anew() {
     subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
     for _ in 0..8 {
         simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-        simulator.settled().await;
+        settled(&simulator).await;
     }
     let verdicts: Vec<_> = simulator.attempts().iter().map(|attempt| attempt.verdict).collect();
     use Verdict::{Accepted, EndpointDisabled, GivenUp};
@@ -271,7 +275,7 @@ async fn deliveries_stay_on_loopback_and_https_can_be_led_there() {
     let simulator = with_schedule(Platform::CasaPay, Schedule::new("once").with_delays([])).await;
     subscribed(&simulator, url, &["invoice.paid"]).await;
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     assert!(simulator.attempts()[0].why.as_deref().unwrap().contains("no TLS"));
 
     let receiver = Receiver::start([]).await;
@@ -285,7 +289,7 @@ async fn deliveries_stay_on_loopback_and_https_can_be_led_there() {
         .unwrap();
     subscribed(&simulator, url, &["invoice.paid"]).await;
     simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
-    simulator.settled().await;
+    settled(&simulator).await;
     let received = &receiver.received()[0];
     assert_eq!(received.path, "/hook?tenant=7");
     assert_eq!(received.headers["host"], "shop.example");
@@ -302,10 +306,7 @@ async fn a_simulator_stops_when_its_last_handle_does() {
     drop(simulator);
     assert!(tokio::net::TcpStream::connect(address).await.is_ok());
     drop(clone);
-    let refused = async {
-        while tokio::net::TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
+    // The listener is closed by its task.
+    let refused = async { while tokio::net::TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(30 * SECOND, refused).await.expect("it still listens");
 }

@@ -5,7 +5,7 @@ use tower_webhook::testing::simulator::{
     CASAPAY_TEST_KEY, ListOrder, Platform, Schedule, Simulator, Verdict,
 };
 
-use super::stand::{FAST, Receiver, Say, call, casapay, simulator, subscribed, with_schedule};
+use super::stand::{Receiver, Say, call, casapay, settled, simulator, subscribed, until, with_schedule};
 
 /// The ids that a query lists.
 async fn listed(simulator: &Simulator, query: &str) -> Vec<String> {
@@ -113,13 +113,13 @@ async fn the_order_is_a_setting_and_modes_are_apart() {
 async fn undelivered_until_everybody_has_accepted() {
     let simulator = with_schedule(Platform::CasaPay, Schedule::named("sanity").unwrap()).await;
     let (one, other) = (Receiver::start([]).await, Receiver::start([Say::Status(400)]).await);
-    let (_, _) = subscribed(&simulator, &one.url, &["invoice.paid"]).await;
+    subscribed(&simulator, &one.url, &["invoice.paid"]).await;
     let (failing, _) = subscribed(&simulator, &other.url, &["invoice.paid", "charge.failed"]).await;
 
     let missed = emit(&simulator, "invoice.paid");
-    simulator.settled().await;
+    settled(&simulator).await;
     let had = emit(&simulator, "invoice.paid");
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!(listed(&simulator, "?delivery_success=true").await, [had.clone()]);
     assert_eq!(listed(&simulator, "?delivery_success=false").await, [missed.clone()]);
 
@@ -129,7 +129,7 @@ async fn undelivered_until_everybody_has_accepted() {
     let emitted = simulator.emit(Platform::CasaPay, "charge.failed", json!({"id": "ch_1"}));
     assert_eq!((emitted.endpoints.len(), &emitted.disabled), (0, &vec![failing.clone()]));
     assert_eq!(casapay(&simulator, "POST", &path, json!({"status": "enabled"})).await.status, 200);
-    simulator.settled().await;
+    settled(&simulator).await;
     assert_eq!(other.received().len(), 2);
     let missing = [emitted.event.clone(), missed.clone()];
     assert_eq!(listed(&simulator, "?delivery_success=false").await, missing);
@@ -142,22 +142,20 @@ async fn undelivered_until_everybody_has_accepted() {
 
 #[tokio::test]
 async fn pending_webhooks_changes_between_attempts_of_one_event() {
-    let simulator = Simulator::builder().with_speed(FAST).start().await.unwrap();
+    let simulator = simulator().await;
     let quick = Receiver::start([]).await;
-    let slow = Receiver::start([Say::Status(503)]).await;
-    let (_, _) = subscribed(&simulator, &slow.url, &["invoice.paid"]).await;
-    let (_, _) = subscribed(&simulator, &quick.url, &["invoice.paid"]).await;
-    // One after the other, so that the first attempt at the one comes before, the retry after the other's acceptance.
-    simulator.set_schedule(
-        Platform::CasaPay,
-        Schedule::new("in an hour").with_delays([std::time::Duration::from_secs(360_000_000)]),
-    );
+    let slow = Receiver::start([Say::Held(503)]).await;
+    subscribed(&simulator, &slow.url, &["invoice.paid"]).await;
+    subscribed(&simulator, &quick.url, &["invoice.paid"]).await;
     let id = emit(&simulator, "invoice.paid");
-    simulator.settled().await;
+    slow.has(1).await;
+    until(|| simulator.attempts().len() == 1).await;
+    slow.let_go();
+    settled(&simulator).await;
     let bodies: Vec<_> = slow.received().iter().map(|received| received.json()).collect();
     let pending: Vec<_> = bodies.iter().map(|body| body["pending_webhooks"].as_u64().unwrap()).collect();
-    assert_eq!(pending.len(), 2);
-    assert_eq!(pending[1], 1, "the other has accepted meanwhile");
+    assert_eq!((pending.len(), pending[1]), (2, 1), "the other has accepted meanwhile");
+    assert_eq!(quick.received()[0].json()["pending_webhooks"].as_u64().max(Some(pending[0])), Some(2));
     assert!(bodies.iter().all(|body| body["id"] == *id));
     assert_eq!(quick.received()[0].json()["id"], *id);
     let event = casapay(&simulator, "GET", &format!("/events/{id}"), Value::Null).await.json();

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tower_webhook::testing::simulator::{
     CASAPAY_LIVE_KEY, CASPAY_AUTH_HEADER, CASPAY_CREATE_PATH, CASPAY_KEY, DIDDO_AUTH_HEADER, DIDDO_KEY,
@@ -125,6 +126,8 @@ pub(super) enum Say {
     Status(u16),
     /// A status, with the seconds of a `Retry-After`.
     Later(u16, u64),
+    /// A status, when the test has [let it](Receiver::let_go).
+    Held(u16),
     /// Never.
     Nothing,
 }
@@ -134,6 +137,7 @@ pub(super) struct Receiver {
     pub(super) url: String,
     received: Arc<Mutex<Vec<Received>>>,
     planned: Arc<Mutex<VecDeque<Say>>>,
+    gate: Arc<Semaphore>,
     server: JoinHandle<()>,
 }
 
@@ -147,7 +151,8 @@ impl Receiver {
     pub(super) async fn start(planned: impl IntoIterator<Item = Say>) -> Self {
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let planned = Arc::new(Mutex::new(planned.into_iter().collect::<VecDeque<_>>()));
-        let (seen, answers) = (Arc::clone(&received), Arc::clone(&planned));
+        let gate = Arc::new(Semaphore::new(0));
+        let (seen, answers, held) = (Arc::clone(&received), Arc::clone(&planned), Arc::clone(&gate));
         let app = Router::new().fallback(async move |request: axum::extract::Request| {
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
@@ -156,6 +161,10 @@ impl Receiver {
             let (status, later) = match say {
                 Say::Status(status) => (status, None),
                 Say::Later(status, seconds) => (status, Some(seconds)),
+                Say::Held(status) => {
+                    held.acquire().await.unwrap().forget();
+                    (status, None)
+                }
                 Say::Nothing => std::future::pending().await,
             };
             let mut response = http::Response::builder().status(status);
@@ -164,23 +173,24 @@ impl Receiver {
             }
             response.body(axum::body::Body::empty()).unwrap()
         });
-        Self::serve(app, received, planned).await
+        Self::serve(app, received, planned, gate).await
     }
 
     /// A receiver that is the library's own.
     pub(super) async fn of(app: Router) -> Self {
-        Self::serve(app, Arc::default(), Arc::default()).await
+        Self::serve(app, Arc::default(), Arc::default(), Arc::new(Semaphore::new(0))).await
     }
 
     async fn serve(
         app: Router,
         received: Arc<Mutex<Vec<Received>>>,
         planned: Arc<Mutex<VecDeque<Say>>>,
+        gate: Arc<Semaphore>,
     ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let server = tokio::spawn(async { axum::serve(listener, app).await.unwrap() });
-        Self { url, received, planned, server }
+        Self { url, received, planned, gate, server }
     }
 
     pub(super) fn received(&self) -> Vec<Received> {
@@ -192,13 +202,29 @@ impl Receiver {
         self.planned.lock().unwrap().extend(answers);
     }
 
+    /// Lets one answer that is held go.
+    pub(super) fn let_go(&self) {
+        self.gate.add_permits(1);
+    }
+
     /// Waits until so many requests have come.
     pub(super) async fn has(&self, count: usize) {
-        let waiting = async {
-            while self.received.lock().unwrap().len() < count {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("too few requests came");
+        until(|| self.received.lock().unwrap().len() >= count).await;
     }
+}
+
+/// Waits until nothing is left to send. A simulator that never ends must not stop the other tests.
+pub(super) async fn settled(simulator: &Simulator) {
+    let settled = tokio::time::timeout(Duration::from_secs(60), simulator.settled()).await;
+    settled.expect("deliveries do not come to their end");
+}
+
+/// Waits for something that must come true.
+pub(super) async fn until(come_true: impl Fn() -> bool) {
+    let waiting = async {
+        while !come_true() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it does not come true");
 }

@@ -1,0 +1,222 @@
+//! `endpoints`: the three APIs of the simulator, over real HTTP.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tower_webhook::testing::simulator::{
+    CASAPAY_TEST_KEY, CASPAY_AUTH_HEADER, CASPAY_CREATE_PATH, CASPAY_KEY, DIDDO_AUTH_HEADER, DIDDO_KEY,
+    Fault, Operation, Platform, Simulator,
+};
+
+use super::program::{Program, Ran, program};
+use crate::support::SECRET;
+
+const HOOK: &str = "http://127.0.0.1:9/hook";
+
+/// The platforms, and a directory for secrets.
+struct World {
+    simulator: Simulator,
+    secrets: TempDir,
+}
+
+impl World {
+    async fn start() -> Self {
+        let simulator = Simulator::builder().start().await.unwrap();
+        Self { simulator, secrets: tempfile::tempdir().unwrap() }
+    }
+
+    fn casapay(&self, arguments: &str) -> Program {
+        let url = self.simulator.casapay_url();
+        program(&format!("endpoints {arguments} --provider casapay --api-url {url} --allow-loopback"))
+            .env("CASAPAY_API_KEY", CASAPAY_TEST_KEY)
+    }
+
+    fn diddo(&self, arguments: &str) -> Program {
+        let url = self.simulator.diddo_url();
+        program(&format!("endpoints {arguments} --provider diddo --key-header {DIDDO_AUTH_HEADER}"))
+            .arg(&format!("--api-url={url}"))
+            .arg("--secret-at=/secret")
+            .arg("--allow-loopback")
+            .env("DIDDO_API_KEY", DIDDO_KEY)
+    }
+
+    fn caspay(&self, arguments: &str) -> Program {
+        let url = self.simulator.caspay_url();
+        program(&format!("endpoints {arguments} --provider caspay --key-header {CASPAY_AUTH_HEADER}"))
+            .arg(&format!("--api-url={url}"))
+            .arg(&format!("--path={CASPAY_CREATE_PATH}"))
+            .arg("--allow-loopback")
+            .env("CASPAY_API_KEY", CASPAY_KEY)
+    }
+
+    fn saving(&self) -> String {
+        format!("--save-to={}", self.secrets.path().display())
+    }
+
+    /// The files in the directory for secrets.
+    fn saved(&self) -> Vec<PathBuf> {
+        std::fs::read_dir(self.secrets.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The one secret that was saved, which no output may hold.
+    fn secret(&self) -> String {
+        let [file] = &self.saved()[..] else { panic!("one secret: {:?}", self.saved()) };
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+}
+
+fn id(ran: &Ran) -> String {
+    ran.json(0)["endpoint"]["id"].as_str().unwrap().to_owned()
+}
+
+async fn listed(list: Program) -> Vec<Value> {
+    list.run().await.json(0).as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn an_endpoint_lives_from_its_creation_to_its_end() {
+    let world = World::start().await;
+    for platform in [World::casapay as fn(&World, &str) -> Program, World::diddo] {
+        let before = world.saved().len();
+        let types = if before == 0 {
+            ["invoice.paid", "charge.failed"]
+        } else {
+            ["order.submitted", "checkout.failed"]
+        };
+        let create = format!("create --url {HOOK} --event {} --description shop", types[0]);
+        let ran = platform(&world, &create).arg(&world.saving()).run().await;
+        let id = id(&ran);
+        let file = world.saved().into_iter().find(|path| path.to_string_lossy().contains(&id)).unwrap();
+        let secret = std::fs::read_to_string(&file).unwrap();
+        assert!(secret.trim().len() >= 16);
+        ran.hides(secret.trim());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+
+        let endpoints = listed(platform(&world, "list")).await;
+        assert_eq!((&endpoints[0]["id"], &endpoints[0]["url"]), (&id.as_str().into(), &HOOK.into()));
+        assert_eq!(endpoints[0]["events"], serde_json::json!([types[0]]));
+
+        let update = format!("update {id} --event {} --active false", types[1]);
+        let changed = platform(&world, &update).run().await.json(0);
+        assert_eq!((&changed["active"], &changed["events"]), (&false.into(), &serde_json::json!([types[1]])));
+        let text = platform(&world, "list --text").run().await;
+        assert!(text.text(0).contains("paused") && text.stdout.contains(types[1]), "{text:?}");
+
+        assert_eq!(platform(&world, &format!("delete {id}")).run().await.json(0)["deleted"], id.as_str());
+        assert!(listed(platform(&world, "list")).await.is_empty());
+        let (_, message) = platform(&world, &format!("delete {id}")).run().await.error(1);
+        assert!(message.contains("404"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn ensure_creates_once_and_mends_what_drifted() {
+    let world = World::start().await;
+    let ensure =
+        |events: &str| world.casapay(&format!("ensure --url {HOOK} {events}")).arg(&world.saving()).run();
+    let created = ensure("--event invoice.paid").await;
+    assert_eq!(created.json(0)["change"], "created");
+    created.hides(&world.secret());
+    assert_eq!(ensure("--event invoice.paid").await.json(0)["change"], "unchanged");
+    let mended = ensure("--event charge.failed").await.json(0);
+    assert_eq!((&mended["change"], &mended["id"]), (&"updated".into(), &created.json(0)["id"]));
+    assert_eq!(
+        (&mended["added"], &mended["removed"]),
+        (&serde_json::json!(["charge.failed"]), &serde_json::json!(["invoice.paid"]))
+    );
+    assert_eq!(listed(world.casapay("list")).await.len(), 1);
+
+    // A secret that nobody has any more is said, and no second endpoint made.
+    std::fs::remove_file(&world.saved()[0]).unwrap();
+    let (_, message) = ensure("--event charge.failed").await.error(1);
+    assert!(message.contains("secret is not in the sink"), "{message}");
+    assert_eq!(listed(world.casapay("list")).await.len(), 1);
+}
+
+#[tokio::test]
+async fn caspay_signs_with_the_merchants_secret() {
+    let world = World::start().await;
+    let create = format!("create --url {HOOK} --event payment.completed");
+    let ran = world.caspay(&create).env("CASPAY_WEBHOOK_SECRET", SECRET).run().await;
+    assert_eq!(ran.json(0)["url"], HOOK);
+    ran.hides(SECRET);
+    assert_eq!(world.simulator.subscribed_types(Platform::CasPay), ["payment.completed"]);
+
+    assert_eq!(world.caspay(&create).run().await.error(4).0, "configuration");
+    assert_eq!(world.caspay(&create).arg(&world.saving()).run().await.error(2).0, "usage");
+    for arguments in ["list", "delete id", "update id --active false"] {
+        assert!(
+            world.caspay(arguments).run().await.error(2).1.contains("nothing but creating"),
+            "{arguments}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_undocumented_is_asked_for() {
+    for (arguments, says) in [
+        ("list --provider diddo --api-url https://api.example --secret-at /secret", "--key-header"),
+        ("list --provider diddo --api-url https://api.example --key-header x-key", "--secret-at"),
+        (
+            "create --provider caspay --api-url https://api.example --key-header x-key --url https://a.example --event x",
+            "--path",
+        ),
+        (
+            "list --provider casapay --api-url https://api.example --key-header x-key",
+            "--key-header is not for casapay",
+        ),
+    ] {
+        let (kind, message) = program(&format!("endpoints {arguments}")).run().await.error(2);
+        assert!(kind == "usage" && message.contains(says), "{arguments}: {message}");
+    }
+    let none = program("endpoints list --provider casapay").run().await;
+    assert!(none.error(4).1.contains("CASAPAY_API_URL"));
+    let none = program("endpoints list --provider casapay --api-url https://api.example").run().await;
+    assert!(none.error(4).1.contains("CASAPAY_API_KEY"));
+}
+
+#[tokio::test]
+async fn keys_are_not_shown_and_errors_say_what_to_do() {
+    let world = World::start().await;
+    let ran = world.casapay("list").env("CASAPAY_API_KEY", "sk_test_another-key").run().await;
+    let (kind, message) = ran.error(4);
+    assert!(kind == "configuration" && message.contains("401"), "{message}");
+    ran.hides("sk_test_another-key");
+
+    // Without leave, nothing goes over http, and nothing is subscribed to it.
+    let url = world.simulator.casapay_url();
+    let plain = program(&format!("endpoints list --provider casapay --api-url {url}"));
+    let ran = plain.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await;
+    assert!(ran.error(2).1.contains("https"));
+    assert_eq!(world.simulator.calls().len(), 1);
+
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let away =
+        program(&format!("endpoints list --provider casapay --api-url http://{nobody} --allow-loopback"));
+    assert_eq!(away.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await.error(5).0, "unreachable");
+    for arguments in ["update we_1", "create --url https://a.example --event x"] {
+        assert_eq!(world.casapay(arguments).run().await.error(2).0, "usage", "{arguments}");
+    }
+    assert_eq!(world.diddo("delete no-uuid").run().await.error(2).0, "usage");
+}
+
+#[tokio::test]
+async fn no_endpoint_is_made_whose_secret_has_no_place() {
+    let world = World::start().await;
+    let create = format!("create --url {HOOK} --event invoice.paid");
+    for directory in ["--save-to=nowhere", "--save-to=file"] {
+        let ran = world.casapay(&create).file("file", "").arg(directory).run().await;
+        assert_eq!(ran.error(6).0, "input");
+    }
+    assert!(world.simulator.calls().is_empty());
+
+    world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::LostAnswer);
+    let (_, message) = world.casapay(&create).arg(&world.saving()).run().await.error(1);
+    assert!(message.contains("may have been created"), "{message}");
+    assert!(world.saved().is_empty());
+}
