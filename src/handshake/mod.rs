@@ -111,6 +111,23 @@ enum Answer {
     Empty,
 }
 
+impl Kind {
+    /// What is asked, and by what.
+    fn in_words(&self) -> &'static str {
+        match self {
+            Self::Signed { answer: Answer::Challenge { .. }, .. } => "signed challenge",
+            Self::Signed { answer: Answer::Token { .. }, .. } => "token to sign",
+            Self::Signed { trigger: Trigger::EmptyList { .. }, .. } => "signed empty list",
+            Self::Signed { .. } => "signed ping",
+            Self::EchoQuery { .. } => "GET with a challenge",
+            Self::HubVerifyToken => "GET with your token",
+            Self::HubTopics => "GET with your topic",
+            Self::Origins { .. } => "OPTIONS with its origin",
+            Self::Head => "HEAD",
+        }
+    }
+}
+
 impl Handshake {
     fn new(kind: Kind) -> Self {
         Self { kind, problem: None }

@@ -20,6 +20,7 @@ pub(crate) struct Handshakes {
     signed: Vec<Signed>,
     allow: &'static str,
     checks: Checks,
+    in_words: Vec<&'static str>,
 }
 
 impl Handshakes {
@@ -28,6 +29,7 @@ impl Handshakes {
         authenticator: &Authenticator,
     ) -> Result<Self, ConfigError> {
         check_distinct(&handshakes)?;
+        let in_words = handshakes.iter().map(|handshake| handshake.kind.in_words()).collect();
         let (mut head, mut signed) = (Vec::new(), Vec::new());
         for handshake in handshakes {
             if let Some(problem) = handshake.problem {
@@ -39,7 +41,12 @@ impl Handshakes {
             }
         }
         let allow = allow(|method| head.iter().any(|handshake| handshake.method() == method));
-        Ok(Self { head, signed, allow, checks: Checks::default() })
+        Ok(Self { head, signed, allow, checks: Checks::default(), in_words })
+    }
+
+    /// What each of them asks for.
+    pub(crate) fn in_words(&self) -> &[&'static str] {
+        &self.in_words
     }
 
     /// The methods that are answered, for the header `Allow`.

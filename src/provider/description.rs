@@ -35,6 +35,7 @@ pub struct Description {
     tolerance: Option<Duration>,
     answer_deadline: Option<Duration>,
     retries: Retries,
+    handshakes: Vec<&'static str>,
     documentation: Option<String>,
 }
 
@@ -67,6 +68,7 @@ impl Provider {
             tolerance: self.tolerance(),
             answer_deadline: self.answer_deadline,
             retries: self.retries,
+            handshakes: self.handshakes.in_words().to_vec(),
             documentation: self.documentation.clone(),
         }
     }
@@ -183,6 +185,12 @@ impl Description {
         self.retries
     }
 
+    /// What it asks for before it delivers, such as `signed challenge`: each is answered. The provider's pages say
+    /// whether it asks; [`Handshake`](crate::Handshake) says what is answered.
+    pub fn handshakes(&self) -> impl Iterator<Item = &str> {
+        self.handshakes.iter().copied()
+    }
+
     /// The page on which the provider documents its signature.
     #[must_use]
     pub fn documentation(&self) -> Option<&str> {
@@ -222,6 +230,9 @@ impl fmt::Display for Description {
                 Retries::Never => "never".to_owned(),
             },
         )?;
+        if !self.handshakes.is_empty() {
+            line("handshake", &self.handshakes.join(", "))?;
+        }
         line("documentation", self.documentation.as_deref().unwrap_or("none named"))
     }
 }
@@ -268,6 +279,31 @@ mod tests {
         ] {
             assert_eq!(not_signed(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn handshakes_are_named() {
+        let handshakes = |name: &str| describe(name).handshakes().collect::<Vec<_>>().join(", ");
+        for (name, expected) in [
+            ("casapay", ""),
+            ("slack", "signed challenge"),
+            ("twitch", "signed challenge"),
+            ("zoom", "token to sign"),
+            ("xero", "signed empty list"),
+            ("intercom", "signed ping"),
+            ("dropbox", "GET with a challenge"),
+            ("meta", "GET with your token"),
+            ("websub", "GET with your topic"),
+            ("trello", "HEAD"),
+        ] {
+            assert_eq!(handshakes(name), expected, "{name}");
+        }
+        let asks = Provider::builder("asks")
+            .signature(crate::SignatureScheme::hmac_sha256("x-asks"))
+            .handshake(crate::Handshake::any_origin())
+            .handshake(crate::Handshake::head());
+        let asks = asks.build().unwrap().describe().to_string();
+        assert!(asks.contains("  handshake      OPTIONS with its origin, HEAD\n"), "{asks}");
     }
 
     #[test]
