@@ -9,11 +9,13 @@ failures=0
 pid=
 pg_stop=
 redis_pid=
+provider_pid=
 work=$(mktemp -d)
 cleanup() {
     if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
     if [ -n "$pg_stop" ]; then stop_postgres; fi
     if [ -n "$redis_pid" ]; then kill -KILL "$redis_pid" 2>/dev/null || true; fi
+    if [ -n "$provider_pid" ]; then kill -KILL "$provider_pid" 2>/dev/null || true; fi
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -50,7 +52,7 @@ if ! command -v timeout >/dev/null; then timeout() { shift && "$@"; }; fi
 
 # What the caller's shell has set is not what is tested here.
 unset ADDR SLOW_MS CASPAY_WEBHOOK_SECRET CASPAY_WEBHOOK_SECRET_PREVIOUS
-unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS PROVIDERS
+unset CASAPAY_WEBHOOK_SECRET CASAPAY_WEBHOOK_SECRET_PREVIOUS PROVIDERS PROVIDER_API SECRETS_DIR
 for variable in $(compgen -e); do
     case $variable in *_WEBHOOK_SECRET | *_SIGNING_SEED | *_PUBLIC_URL | *_VERIFY_TOKEN) unset "$variable" ;; esac
 done
@@ -543,6 +545,113 @@ if [ -n "$pg" ] && [ -x "$pg/initdb" ]; then
 else
     printf 'SKIP  postgres: its server is not installed\n'
 fi
+
+### From zero to subscribed: the provider and a receiver that subscribes itself to it.
+
+env ADDR=127.0.0.1:0 EVERY_MS=0 SPEED=10 "$provider" >"$work/provider" 2>&1 &
+provider_pid=$!
+for _ in $(seq 400); do
+    if grep -q '^listening on ' "$work/provider"; then break; fi
+    sleep 0.05
+done
+provider_url=$(sed -n 's/^listening on //p' "$work/provider")
+[ -n "$provider_url" ] || give_up 'loop: the provider did not start'
+
+control() { curl -sS -m 10 "$provider_url/_control/$1" -d "$2"; }
+# emit PLATFORM TYPE PAYLOAD: the event's id.
+emit() { control emit "{\"platform\":\"$1\",\"type\":\"$2\",\"payload\":$3}" | sed -n 's/.*"event":"\([^"]*\)".*/\1/p'; }
+# the_provider TEXT: until it has printed it.
+the_provider() {
+    for _ in $(seq 400); do
+        if grep -qF -- "$1" "$work/provider"; then return; fi
+        sleep 0.05
+    done
+    give_up "loop: the provider did not print: $1"
+}
+# created TIMES WHAT: how often endpoints were created, at each of the three.
+created() {
+    local call got
+    for call in 'casapay POST /v1/webhook_endpoints: 200' 'diddo POST /webhook: 201' 'caspay POST /invented/webhooks: 201'; do
+        got=$(grep -cF "$call" "$work/provider" || true)
+        if [ "$got" -eq "$1" ]; then passed "loop: $2: ${call%%:*}, $got in all"; else failed "loop: $2: $call, $got times"; fi
+    done
+}
+loop=(PROVIDER_API="$provider_url" SECRETS_DIR="$work/secrets" SLOW_MS=300)
+invoice_paid() { emit casapay invoice.paid '{"id":"in_1","object":"invoice"}'; }
+
+start_code "$receiver" "${loop[@]}"
+created 1 'the first start'
+endpoint=$(sed -n 's/^# casapay: endpoint \(we_[^:]*\): created$/\1/p' "$work/out")
+for event in "$(invoice_paid)" "$(emit diddo order.submitted '{}')" \
+    "$(emit caspay payment.completed '{"payment":{"id":"pay_1","amount":7,"currency":"CSPR","status":"completed"}}')"; do
+    wait_for "\"$event\""
+done
+for platform in casapay diddo caspay; do
+    wait_for "POST /webhooks/$platform: 200 handled"
+    passed "loop: $platform: subscribed, delivered, handled"
+done
+
+# The answer comes too late, so that the event comes again.
+control schedule '{"platform":"casapay","schedule":"default","answer_timeout_ms":100}' >/dev/null
+event=$(invoice_paid)
+wait_for 'POST /webhooks/casapay: 200 duplicate'
+if [ "$(count "\"$event\"")" -eq 1 ]; then
+    passed 'loop: a redelivery is a duplicate'
+else
+    failed 'loop: a redelivery was handled again'
+fi
+control schedule '{"platform":"casapay","schedule":"default"}' >/dev/null
+
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+event=$(invoice_paid)
+the_provider "$event to $endpoint, attempt 1: "
+start_code "$receiver" "${loop[@]}" ADDR="${base#http://}"
+wait_for "\"$event\""
+passed 'loop: an event of the pause comes after SIGKILL and a new start'
+if grep -qxF "# casapay: endpoint $endpoint: unchanged" "$work/out"; then
+    passed 'loop: the endpoint is found again'
+else
+    failed 'loop: the endpoint is not found again'
+fi
+created 1 'the second start'
+stop 'loop: SIGTERM'
+
+# A simulator that forgets: the secrets of before are of no use, and in nobody's way.
+address=${provider_url#http://}
+kill -TERM "$provider_pid"
+wait "$provider_pid" 2>/dev/null || true
+env ADDR="$address" EVERY_MS=0 "$provider" >"$work/provider" 2>&1 &
+provider_pid=$!
+the_provider 'listening on '
+start_code "$receiver" "${loop[@]}" ADDR="${base#http://}"
+created 1 'after the provider has forgotten'
+if grep -qF "# $endpoint is gone; its secret is still accepted" "$work/out"; then
+    passed 'loop: the secret that is left is named'
+else
+    failed 'loop: the secret that is left is not named'
+fi
+event=$(invoice_paid)
+wait_for "\"$event\""
+wait_for 'POST /webhooks/casapay: 200 handled'
+passed 'loop: events arrive at the new endpoint'
+stop 'loop: SIGTERM, the second'
+chmod 755 "$work/secrets"
+code=0
+env ADDR=127.0.0.1:0 "${loop[@]}" timeout 10 "$receiver" >"$work/program" 2>&1 || code=$?
+if [ "$code" -eq 1 ] && grep -qF 'others may enter' "$work/program"; then
+    passed 'loop: no secrets where others may enter'
+else
+    failed "loop: a directory that others may enter: exit status $code"
+fi
+for url in http://192.0.2.1:4000 https://127.0.0.1:4000 127.0.0.1:4000; do
+    code=0
+    env ADDR=127.0.0.1:0 PROVIDER_API="$url" timeout 10 "$receiver" >"$work/program" 2>&1 || code=$?
+    if [ "$code" -eq 1 ]; then passed "loop: $url is no simulator"; else failed "loop: $url: exit status $code"; fi
+done
+kill -TERM "$provider_pid"
+wait "$provider_pid" || failed 'loop: SIGTERM for the provider'
+provider_pid=
 
 if [ "$failures" -gt 0 ]; then
     printf '\n%s of the examples failed\n' "$failures"
