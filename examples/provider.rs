@@ -1,7 +1,7 @@
 //! CasaPay, CasPay and Diddo on your own machine, to try a receiver against.
 //!
 //!     cargo run --example provider
-//!     cargo run --example receiver    # in another terminal, with the secrets that the provider hands out
+//!     PROVIDER_API=http://127.0.0.1:4000 cargo run --example receiver    # in another terminal: it subscribes itself
 //!
 //! It prints the base URLs of the three endpoint APIs, their keys, and lines to paste that create an endpoint and send it
 //! an event. From then on it prints a line for each call of an API and for each attempt at a delivery, and sends a sample

@@ -215,7 +215,7 @@
 //! | `testing` | | tests sign requests, set the clock, make a store fail on command, and check a store of yours |
 //! | `simulator` | | CasaPay, Diddo and CasPay [on loopback](testing::simulator), for tests of the whole conversation; brings `testing` |
 //! | `full` | | all of the above |
-//! | `cli` | | the program `tower-webhook`: sign, verify, send and replay from a terminal; nothing for libraries |
+//! | `cli` | | the program `tower-webhook`: sign, verify, send, replay and manage endpoints from a terminal; nothing for libraries |
 //!
 //! TLS to Redis or PostgreSQL is a feature of the crates `redis` and `sqlx`, for your own `Cargo.toml`.
 //!
