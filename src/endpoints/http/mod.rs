@@ -137,7 +137,6 @@ impl Http {
             if !call.idempotent {
                 return Err(self.of_creation(failed, &call));
             }
-            repeated |= failed.sent;
             let pause = retry::pause(&self.options, &failed.error, attempt, begun.elapsed(), retry::jitter());
             let Some(pause) = pause else {
                 // Gone, and by an attempt of ours whose answer was lost.
@@ -153,6 +152,7 @@ impl Http {
                 }
                 return Err(failed.error);
             };
+            repeated |= failed.sent;
             sleep(pause).await;
             attempt += 1;
         }
