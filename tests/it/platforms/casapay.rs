@@ -8,6 +8,7 @@ use serde_json::json;
 use tower_webhook::endpoints::{
     EndpointErrorKind, EndpointStatus, EndpointUpdate, EventQuery, ListStyle, NewEndpoint,
 };
+use tower_webhook::testing::ManualClock;
 use tower_webhook::testing::simulator::{CASAPAY_LIVE_KEY, ListOrder, Operation, Platform, Simulator};
 
 use super::{URL, casapay, casapay_with, count, failed};
@@ -103,17 +104,18 @@ async fn events_are_found_by_id_and_by_each_filter() {
 #[tokio::test]
 async fn pages_of_events_are_read_in_either_order_of_the_list() {
     for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {
-        let simulator = Simulator::builder().with_casapay_order(order).start().await.unwrap();
+        let clock = ManualClock::at_unix(1_700_000_000);
+        let simulator = Simulator::builder().with_casapay_order(order).with_clock(clock.clone());
+        let simulator = simulator.start().await.unwrap();
         let client = casapay_with(&simulator, CASAPAY_LIVE_KEY);
         let mut emitted = BTreeSet::new();
-        for _ in 0..3 {
-            // Each in a second of its own.
-            tokio::time::sleep(Duration::from_millis(1_050)).await;
+        for _ in 0..25 {
+            clock.advance(Duration::from_secs(1));
             emitted.insert(simulator.emit(Platform::CasaPay, "invoice.paid", json!({})).event);
         }
-        let events: Vec<_> = client.events(EventQuery::new().with_limit(2)).try_collect().await.unwrap();
+        let events: Vec<_> = client.events(EventQuery::new().with_limit(4)).try_collect().await.unwrap();
         assert_eq!(events.iter().map(|event| event.id().to_owned()).collect::<BTreeSet<_>>(), emitted);
-        assert_eq!(events.len(), 3);
+        assert_eq!(events.len(), 25);
         assert!(events.is_sorted_by_key(|event| event.created()), "oldest first");
         assert!(count(&simulator, Operation::ListEvents) > 1);
 
