@@ -353,7 +353,7 @@ async fn authenticate<St, B: http_body::Body>(
     let proof = proof.map_err(|reason| match reason {
         // Whatever the reason: code may stumble over a key that it would never have taken, and so tell who exists.
         _ if keyring.is_decoy() => RejectionReason::UnknownTenant,
-        // It may be signed with a key that is not here yet, and senders give up on a 401.
+        // It may be signed with a key that the tenant has been given since, and senders give up on a 401.
         RejectionReason::SignatureMismatch if stale => RejectionReason::SecretsUnavailable,
         reason => reason,
     })?;
@@ -377,8 +377,7 @@ async fn keys<St>(
     respond_by: &mut Timer,
 ) -> Result<TenantKeys, RejectionReason> {
     let Some(tenants) = &config.tenants else {
-        let keyring = config.verifier.keyring();
-        return Ok(TenantKeys { tenant: None, stale: keyring.is_awaiting_another(), keyring });
+        return Ok(TenantKeys { tenant: None, keyring: config.verifier.keyring(), stale: false });
     };
     let waiting = match tenants.find(parts, config.clock.monotonic())? {
         Found::Keys(keys) => return Ok(keys),

@@ -232,7 +232,7 @@ impl<'v> Verification<'v> {
                     scheme.after_body(self.head, self.presented, body, |bytes| macs.update(bytes));
                 }
                 let Some(index) = self.matching(body) else {
-                    return Verdict::refused(RejectionReason::SignatureMismatch);
+                    return Verdict::refused(self.mismatch());
                 };
                 self.keyring.used(index, now);
                 let mut in_body = None;
@@ -258,6 +258,15 @@ impl<'v> Verification<'v> {
         }
     }
 
+    /// What no key verifies may be signed by one that is on its way, and senders give up on a 401.
+    fn mismatch(&self) -> RejectionReason {
+        if self.keyring.is_awaiting_another() {
+            RejectionReason::SecretsUnavailable
+        } else {
+            RejectionReason::SignatureMismatch
+        }
+    }
+
     /// Out of the way of what nearly every request takes.
     #[cold]
     fn finish_by_code(
@@ -269,7 +278,7 @@ impl<'v> Verification<'v> {
     ) -> Verdict {
         let url = url.map(PublicUrl::as_str);
         let request = Unverified::new(self.head, body, now, url);
-        let mut refusal = RejectionReason::SignatureMismatch;
+        let mut refusal = self.mismatch();
         for (index, key) in self.keyring.keys(&self.eligible) {
             let Key::Secret(secret) = key else { continue };
             match verify::verify(code, &request, secret) {

@@ -26,6 +26,8 @@ pub(super) struct Http {
     provider: &'static str,
     base: Url,
     credential: (HeaderName, HeaderValue),
+    /// Where in the credential the key begins, which must not appear in an error.
+    key_at: usize,
     options: ClientOptions,
 }
 
@@ -96,7 +98,7 @@ impl Http {
         value.set_sensitive(true);
         let mut client = reqwest::Client::builder();
         if base.scheme() == "http" {
-            // A proxy is another machine, and would be told the credential in plain.
+            // A proxy that the environment names may be another machine, and nothing would be encrypted on the way.
             client = client.no_proxy();
         }
         let client = client
@@ -110,7 +112,7 @@ impl Http {
             .https_only(!options.allow_loopback)
             .build()
             .map_err(|error| refused("no HTTP client could be made").with_source(error))?;
-        Ok(Self { client, provider, base, credential: (name, value), options })
+        Ok(Self { client, provider, base, credential: (name, value), key_at: prefix.len(), options })
     }
 
     pub(super) fn provider(&self) -> &'static str {
@@ -142,7 +144,6 @@ impl Http {
             if !call.idempotent {
                 return Err(self.of_creation(failed, &call));
             }
-            repeated |= failed.sent;
             let pause = retry::pause(&self.options, &failed.error, attempt, begun.elapsed(), retry::jitter());
             let Some(pause) = pause else {
                 // Gone, and by an attempt of ours whose answer was lost.
@@ -158,6 +159,7 @@ impl Http {
                 }
                 return Err(failed.error);
             };
+            repeated |= failed.sent;
             sleep(pause).await;
             attempt += 1;
         }
@@ -215,8 +217,8 @@ impl Http {
             return Ok(Answer { status, request_id, body });
         }
         let mut error = self.error(answer::kind_of(status), call.operation);
-        let (_, credential) = &self.credential;
-        let hidden = [call.hidden, credential.to_str().ok().and_then(|text| text.split(' ').next_back())];
+        let credential = std::str::from_utf8(self.credential.1.as_bytes()).ok();
+        let hidden = [call.hidden, credential.and_then(|credential| credential.get(self.key_at..))];
         if let Some(message) = answer::message(&body, hidden.into_iter().flatten()) {
             error = error.with_detail(message);
         }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Replaces the file at `path`, 0600, so that it survives a crash at any point: as it was, or as it becomes.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let directory = path.parent().ok_or_else(|| io::Error::other("the path of a file has a directory"))?;
+    let directory =
+        directory_of(path).ok_or_else(|| io::Error::other("the path of a file has a directory"))?;
     let mut name =
         path.file_name().ok_or_else(|| io::Error::other("the path of a file has a name"))?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -36,10 +37,15 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// Removes the file at `path`; that it is not there is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync),
+        Ok(()) => directory_of(path).map_or(Ok(()), sync),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// That of a bare name is where the process is, which `Path` writes as nothing and systems do not open.
+fn directory_of(path: &Path) -> Option<&Path> {
+    path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
 /// Makes what happened to the names in a directory durable.
@@ -52,4 +58,17 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_has_a_directory_that_can_be_synced() {
+        assert_eq!(directory_of(Path::new("a/b")), Some(Path::new("a")));
+        assert_eq!(directory_of(Path::new("/b")), Some(Path::new("/")));
+        assert_eq!(directory_of(Path::new("/")), None);
+        sync(directory_of(Path::new("webhooks.env")).unwrap()).unwrap();
+    }
 }

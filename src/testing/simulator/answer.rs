@@ -20,7 +20,8 @@ const HUGE: usize = 64 * 1024 * 1024;
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Boxed, since few answers have one and many functions return an answer as their error.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     /// The member that holds a secret.
     secret: Option<String>,
 }
@@ -48,7 +49,7 @@ impl Answer {
 
     pub(super) fn not_allowed(allow: &'static str) -> Self {
         let error = Self::error(StatusCode::METHOD_NOT_ALLOWED, "there is no such call");
-        Self { header: Some((ALLOW, HeaderValue::from_static(allow))), ..error }
+        Self { header: Some(Box::new((ALLOW, HeaderValue::from_static(allow)))), ..error }
     }
 
     /// Puts the secret into a member of the body.
@@ -68,7 +69,7 @@ impl Answer {
                     .ok()
                     .filter(|status| status.as_u16() >= 200 && status.as_u16() < 600);
                 let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let header = retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds)));
+                let header = retry_after.map(|seconds| Box::new((RETRY_AFTER, HeaderValue::from(seconds))));
                 let error = match status {
                     StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self::empty(status),
                     _ => Self::error(status, "a planned fault"),
@@ -79,7 +80,7 @@ impl Answer {
                 let location =
                     HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
                 let redirect = Self::error(StatusCode::TEMPORARY_REDIRECT, "a planned fault");
-                Some(Self { header: Some((LOCATION, location)), ..redirect })
+                Some(Self { header: Some(Box::new((LOCATION, location))), ..redirect })
             }
             _ => None,
         }
@@ -87,10 +88,10 @@ impl Answer {
 
     /// As it goes on the wire.
     pub(super) fn into_response(mut self, fault: Option<&Fault>) -> Response<AnswerBody> {
-        if let (Some(Fault::WithoutSecret), Some(name)) = (fault, &self.secret) {
-            if let Some(body) = self.body.as_mut().and_then(Value::as_object_mut) {
-                body.remove(name);
-            }
+        if let (Some(Fault::WithoutSecret), Some(name)) = (fault, &self.secret)
+            && let Some(body) = self.body.as_mut().and_then(Value::as_object_mut)
+        {
+            body.remove(name);
         }
         let mut bytes = self.body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
         let mut body = AnswerBody::default();
@@ -111,7 +112,7 @@ impl Answer {
         if is_json {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(self.header.map(|header| *header));
         response
     }
 }

@@ -16,6 +16,7 @@ use super::settings::{
 use super::shared::Shared;
 use super::state::State;
 use super::{Simulator, server};
+use crate::clock::{Clock, SystemClock};
 
 /// Settings of a [`Simulator`], each with a default.
 ///
@@ -49,6 +50,7 @@ pub struct SimulatorBuilder {
     caspay: CasPaySettings,
     deliver_to: Option<SocketAddr>,
     remote_deliveries: bool,
+    clock: Arc<dyn Clock>,
     log_limit: usize,
     observer: Option<Arc<Observer>>,
 }
@@ -66,6 +68,7 @@ impl SimulatorBuilder {
             caspay: CasPaySettings::new(),
             deliver_to: None,
             remote_deliveries: false,
+            clock: Arc::new(SystemClock),
             log_limit: 10_000,
             observer: None,
         }
@@ -136,6 +139,13 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Says when things are created, and signs, by this clock: a [`ManualClock`](crate::testing::ManualClock) that the
+    /// receiver has too. Waiting times stay real, see [`with_speed`](Self::with_speed). The default is the system's clock.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// Keeps so many calls, and so many attempts. The default is 10,000 of each.
     pub fn with_log_limit(mut self, records: usize) -> Self {
         self.log_limit = records;
@@ -167,6 +177,7 @@ impl SimulatorBuilder {
             casapay_order: self.casapay_order,
             deliver_to: self.deliver_to,
             remote_deliveries: self.remote_deliveries,
+            clock: self.clock,
             observer: self.observer,
             ..Settings::checked(self.diddo, self.caspay, self.casapay_keys)?
         };

@@ -5,7 +5,6 @@
 //! as `types[]`; an event counts as delivered when every endpoint that was subscribed has accepted it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
@@ -17,7 +16,6 @@ use super::request::{ApiRequest, Fields, bad_request, boolean, number, required,
 use super::settings::ListOrder;
 use super::shared::Shared;
 use super::state::{Endpoint, Event, MOST_ENDPOINTS};
-use crate::clock::unix_seconds;
 use crate::signature::Secret;
 
 pub(super) const API_VERSION: &str = "2025-01-15";
@@ -138,7 +136,7 @@ fn create(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<Answe
         description,
         api_version,
         metadata,
-        created: unix_seconds(SystemTime::now()),
+        created: shared.settings.now(),
         secret: Arc::new(secret),
         failures: 0,
     };

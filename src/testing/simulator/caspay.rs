@@ -2,7 +2,6 @@
 //! [invented](super::CasPaySettings), so are the answer's status, 201, and its body, which does not repeat the secret.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use serde_json::{Map, json};
@@ -13,7 +12,6 @@ use super::platform::{Operation, Platform};
 use super::request::{ApiRequest, bad_request, required};
 use super::shared::Shared;
 use super::state::{Endpoint, MOST_ENDPOINTS};
-use crate::clock::unix_seconds;
 use crate::signature::Secret;
 
 pub(super) fn operation(shared: &Shared, method: &Method, path: &str) -> Option<Operation> {
@@ -62,7 +60,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
         description: None,
         api_version: String::new(),
         metadata: Map::new(),
-        created: unix_seconds(SystemTime::now()),
+        created: shared.settings.now(),
         secret: Arc::new(secret),
         failures: 0,
     });

@@ -2,7 +2,6 @@
 //! answered without a body, and fields that are not documented are refused.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -14,7 +13,6 @@ use super::request::{ApiRequest, bad_request, boolean, number, required, single}
 use super::settings::Conflicts;
 use super::shared::Shared;
 use super::state::{Endpoint, MOST_ENDPOINTS, State};
-use crate::clock::unix_seconds;
 use crate::signature::Secret;
 
 /// The id in a path, `None` for the collection.
@@ -110,7 +108,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
         description,
         api_version: String::new(),
         metadata: Map::new(),
-        created: unix_seconds(SystemTime::now()),
+        created: shared.settings.now(),
         secret: Arc::new(secret),
         failures: 0,
     };

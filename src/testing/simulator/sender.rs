@@ -1,7 +1,7 @@
 //! Deliveries: attempt after attempt, until the schedule has no more of them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use super::schedule::Verdict;
 use super::shared::{Pending, Shared};
 use super::state::{Endpoint, Event, Progress, State};
 use super::wire::{self, Answered, How, Outgoing};
-use crate::clock::unix_seconds;
 use crate::testing::SignedRequest;
 
 /// An event on its way to an endpoint.
@@ -63,7 +62,7 @@ pub(super) fn emit(
         id: event.clone(),
         event_type: event_type.to_owned(),
         livemode,
-        created: unix_seconds(SystemTime::now()),
+        created: shared.settings.now(),
         request: format!("req_{}", uuid::Uuid::new_v4().simple()),
         payload,
         progress: endpoints
@@ -182,7 +181,10 @@ fn prepare(shared: &Shared, delivery: &Delivery) -> Option<(Outgoing, How, u32)>
     let copies = behaviour.copies();
     drop(state);
     let provider = &shared.settings.providers[platform.index()];
-    let signed = SignedRequest::new(provider, &secret, body.clone()).with_uri(url.as_str()).build();
+    let signed = SignedRequest::new(provider, &secret, body.clone())
+        .with_uri(url.as_str())
+        .at_unix(shared.settings.now())
+        .build();
     Some((Outgoing { url, headers: signed.into_parts().0.headers, body }, how, copies))
 }
 

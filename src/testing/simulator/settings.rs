@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use super::log::Record;
+use crate::clock::{Clock, SystemClock, unix_seconds};
 use crate::envelope::Envelope;
 use crate::error::ConfigError;
 use crate::provider::{Provider, casapay, caspay, diddo};
@@ -262,10 +263,16 @@ pub(super) struct Settings {
     pub(super) providers: [Provider; 3],
     pub(super) deliver_to: Option<SocketAddr>,
     pub(super) remote_deliveries: bool,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl Settings {
+    /// The time in Unix seconds.
+    pub(super) fn now(&self) -> u64 {
+        unix_seconds(self.clock.now())
+    }
+
     /// The parts that can be wrong.
     pub(super) fn checked(
         diddo: DiddoSettings,
@@ -296,6 +303,7 @@ impl Settings {
             providers: [casapay::provider(), caspay::provider(), provider],
             deliver_to: None,
             remote_deliveries: false,
+            clock: Arc::new(SystemClock),
             observer: None,
         })
     }

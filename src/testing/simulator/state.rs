@@ -174,10 +174,10 @@ impl State {
 
     /// Remembers an event, and forgets the oldest of those that nobody waits for.
     pub(super) fn remember(&mut self, event: Event) {
-        if self.events.len() >= MOST_EVENTS {
-            if let Some(at) = self.events.iter().position(|event| event.pending() == 0) {
-                self.events.remove(at);
-            }
+        if self.events.len() >= MOST_EVENTS
+            && let Some(at) = self.events.iter().position(|event| event.pending() == 0)
+        {
+            self.events.remove(at);
         }
         self.events.push_back(event);
     }
