@@ -41,6 +41,20 @@ impl Terminal {
         }
     }
 
+    /// Waits until what is typed is not shown: a prompt comes a moment before that.
+    fn wait_for_no_echo(&self) {
+        loop {
+            let output =
+                Command::new("stty").arg("-a").stdin(self.screen.try_clone().unwrap()).output().unwrap();
+            let settings = String::from_utf8(output.stdout).unwrap();
+            assert!(settings.contains("echo"), "stty says nothing of it: {settings}");
+            if settings.split_whitespace().any(|setting| setting == "-echo") {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn enter(&mut self, text: &str) {
         self.screen.write_all(text.as_bytes()).unwrap();
         self.screen.write_all(b"\n").unwrap();
@@ -88,6 +102,7 @@ fn a_secret_is_asked_for_and_not_shown() {
 
     let mut terminal = Terminal::open(&arguments, &[]);
     terminal.wait_for("caspay webhook secret (not shown): ");
+    terminal.wait_for_no_echo();
     terminal.enter(SECRET);
     let (asked, code) = terminal.end();
     assert_eq!(code, Some(0), "{asked}");
@@ -100,6 +115,7 @@ fn a_secret_is_asked_for_and_not_shown() {
 
     let mut terminal = Terminal::open(&arguments, &[]);
     terminal.wait_for("(not shown): ");
+    terminal.wait_for_no_echo();
     terminal.enter("");
     let (shown, code) = terminal.end();
     assert!(code == Some(4) && shown.contains("empty"), "{shown}");
