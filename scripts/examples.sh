@@ -602,8 +602,7 @@ else
 fi
 control schedule '{"platform":"casapay","schedule":"default"}' >/dev/null
 
-kill -KILL "$pid"
-wait "$pid" 2>/dev/null || true
+{ kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true
 event=$(invoice_paid)
 the_provider "$event to $endpoint, attempt 1: "
 start_code "$receiver" "${loop[@]}" ADDR="${base#http://}"
