@@ -12,6 +12,7 @@ mod body;
 mod catalogue;
 mod conformance;
 mod disconnects;
+mod endpoints;
 mod envelope;
 mod faults;
 mod framing;
