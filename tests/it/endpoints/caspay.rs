@@ -5,10 +5,13 @@ use tower_webhook::Secret;
 use tower_webhook::endpoints::{CasPay, CasPaySettings, EndpointErrorKind};
 use wiremock::ResponseTemplate;
 
-use super::api::{Api, KEY, URL, WHSEC, answer, failure, key, options, types};
+use super::api::{Api, KEY, URL, answer, failure, key, options, types};
+
+/// Chosen by the merchant: nothing in it says what it is.
+const CHOSEN: &str = "chosen-secret-that-nobody-sees";
 
 fn secret() -> Secret {
-    Secret::new(WHSEC).unwrap()
+    Secret::new(CHOSEN).unwrap()
 }
 
 #[tokio::test]
@@ -19,7 +22,7 @@ async fn creates_as_the_sdk_does() {
     assert_eq!(endpoint.id.as_deref(), Some("wh_1"));
     let asked = api.asked_once().await;
     assert_eq!(asked.line, "POST /invented/hooks");
-    assert_eq!(asked.body, json!({"url": URL, "events": events, "secret": WHSEC}));
+    assert_eq!(asked.body, json!({"url": URL, "events": events, "secret": CHOSEN}));
     assert_eq!((asked.header("x-invented-key"), asked.header("authorization")), (Some(KEY), None));
 }
 
@@ -46,16 +49,17 @@ async fn whatever_a_success_says_is_a_success() {
 /// The merchant has the secret, so that an answer that was lost costs nothing but certainty.
 #[tokio::test]
 async fn a_failure_that_may_have_created_says_so_and_is_not_repeated() {
-    let api = Api::always(answer(500, json!({"error": format!("cannot store {WHSEC} of {KEY}")}))).await;
+    let api = Api::always(answer(500, json!({"error": format!("cannot store {CHOSEN} of {KEY}")}))).await;
     let error = failure(api.caspay().create(URL, &types(&["payment.failed"]), &secret()).await);
     assert_eq!(error.kind(), EndpointErrorKind::OutcomeUnknown);
     assert!(error.may_have_created());
+    assert!(error.to_string().ends_with("its secret is the one that was given"), "{error}");
     api.asked_once().await;
 }
 
 #[tokio::test]
 async fn an_error_that_repeats_the_secret_is_shown_without_it() {
-    let api = Api::once(400, json!({"message": format!("secret {WHSEC} is too short, key {KEY}")})).await;
+    let api = Api::once(400, json!({"message": format!("secret {CHOSEN} is too short, key {KEY}")})).await;
     let error = failure(api.caspay().create(URL, &types(&["payment.failed"]), &secret()).await);
     assert_eq!(error.kind(), EndpointErrorKind::BadRequest);
     assert!(error.to_string().contains("secret (hidden) is too short, key (hidden)"), "{error}");
