@@ -127,7 +127,13 @@ impl CasPay {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let mut call = Call::create(OPERATION, &path, body.to_string().into_bytes());
         call.hidden = Some(secret.expose());
-        let answer = self.http.call(call).await?;
+        let answer = self.http.call(call).await.map_err(|error| match error.kind() {
+            EndpointErrorKind::OutcomeUnknown => error.with_advice(
+                "an endpoint may have been created: look for it in CasPay's dashboard; if it is there, its secret is \
+                 the one that was given",
+            ),
+            _ => error,
+        })?;
         let id = serde_json::from_slice::<Value>(&answer.body).ok();
         let id = id.and_then(|answer| answer.get("id").and_then(Value::as_str).map(str::to_owned));
         Ok(CasPayEndpoint { id })

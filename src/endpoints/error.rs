@@ -35,6 +35,8 @@ struct Inner {
     operation: Option<&'static str>,
     /// What is wrong, where the kind does not say it all.
     detail: Option<String>,
+    /// What to do, where it is not what the kind says.
+    advice: Option<&'static str>,
     status: Option<StatusCode>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
@@ -157,6 +159,7 @@ impl EndpointError {
                 provider: provider.to_owned(),
                 operation: None,
                 detail: None,
+                advice: None,
                 status: None,
                 request_id: None,
                 retry_after: None,
@@ -180,6 +183,11 @@ impl EndpointError {
 
     pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.inner.detail = Some(detail.into());
+        self
+    }
+
+    pub(super) fn with_advice(mut self, advice: &'static str) -> Self {
+        self.inner.advice = Some(advice);
         self
     }
 
@@ -257,7 +265,8 @@ impl EndpointError {
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, provider, operation, detail, status, request_id, endpoint_ids, .. } = &*self.inner;
+        let Inner { kind, provider, operation, detail, advice, status, request_id, endpoint_ids, .. } =
+            &*self.inner;
         write!(f, "{provider}: ")?;
         if let Some(operation) = operation {
             write!(f, "{operation}: ")?;
@@ -268,7 +277,7 @@ impl fmt::Display for EndpointError {
         if let Some(detail) = detail {
             write!(f, "{detail}; ")?;
         }
-        f.write_str(kind.advice())?;
+        f.write_str(advice.unwrap_or_else(|| kind.advice()))?;
         if !endpoint_ids.is_empty() {
             write!(f, " (endpoints: {})", endpoint_ids.join(", "))?;
         }

@@ -14,6 +14,7 @@ mod cli;
 mod conformance;
 mod conversation;
 mod disconnects;
+mod endpoints;
 mod envelope;
 mod faults;
 mod framing;

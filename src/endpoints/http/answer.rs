@@ -69,13 +69,25 @@ pub(super) fn message<'h>(body: &[u8], hidden: impl Iterator<Item = &'h str>) ->
     let error = answer.get("error");
     let message =
         error.and_then(|error| error.get("message")).or(answer.get("message")).or(error)?.as_str()?;
-    let mut message = message.to_owned();
+    let mut message = without_signing_secrets(message);
     for hidden in hidden {
         message = message.replace(hidden, "(hidden)");
     }
     let message: String =
         message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect();
     (!message.trim().is_empty()).then(|| message.trim().to_owned())
+}
+
+/// A signing secret that an API repeats is known to nobody here but by its beginning, where it has one.
+fn without_signing_secrets(text: &str) -> String {
+    let mut pieces = text.split("whsec_");
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let of_secret = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+        shown += "(hidden)";
+        shown += piece.trim_start_matches(of_secret);
+    }
+    shown
 }
 
 /// The object that an answer holds.
@@ -223,6 +235,10 @@ mod tests {
         assert_eq!(
             said(r#"{"error":"key sk_test_x, secret hunter2"}"#).unwrap(),
             "key (hidden), secret (hidden)"
+        );
+        assert_eq!(
+            said(r#"{"message":"whsec_aB+/=_-9: not \"whsec_x\", whsec_"}"#).unwrap(),
+            "(hidden): not \"(hidden)\", (hidden)"
         );
         assert_eq!(
             said(&format!(r#"{{"error":"{}"}}"#, "ä".repeat(1000))).unwrap().chars().count(),

@@ -249,7 +249,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     async fn ensure(&self, events: Vec<String>) -> Result<Ensured, EndpointError> {
         let endpoint = match self.find().await? {
             Found::None => {
-                let created = self.create(events, self.inner.description.clone(), false).await?;
+                let created = self.create(events, self.inner.description.clone(), None).await?;
                 return Ok(Ensured::new(&created, Change::Created, None));
             }
             Found::One(endpoint) => endpoint,
@@ -312,17 +312,18 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         Ok((updated, Change::Updated { added, removed }))
     }
 
-    /// Creates an endpoint, and stores its secret before anything else. `announced` says whether receivers have been
-    /// told to await it.
+    /// Creates an endpoint, and stores its secret before anything else. For one that replaces another, receivers have
+    /// been told to await it.
     async fn create(
         &self,
         events: Vec<String>,
         description: String,
-        announced: bool,
+        replaced: Option<&Registered>,
     ) -> Result<Registered, EndpointError> {
         let Inner { api, sink, .. } = &*self.inner;
         if self.begun.elapsed() > LATEST_CREATION {
             // The lock may pass to another instance before the answer comes.
+            self.does_not_come(replaced).await;
             let error = self.inner.error(EndpointErrorKind::Lock);
             return Err(error.with_detail("listing the endpoints took too long to create one now"));
         }
@@ -335,23 +336,30 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                     Err(error.with_endpoints([endpoint.id().to_owned()]).with_source(source))
                 }
             },
-            Err(error) if error.may_have_created() => Err(self.with_leftovers(error).await),
+            Err(error) if error.may_have_created() => Err(self.with_leftovers(error, replaced).await),
             Err(error) => {
-                if announced {
-                    // What matters is why there is no endpoint.
-                    _ = sink.withdraw(api.provider()).await;
-                }
+                self.does_not_come(replaced).await;
                 Err(error)
             }
         }
     }
 
-    /// Looks for what a creation left behind whose outcome is unknown: an endpoint whose secret nobody has.
-    async fn with_leftovers(&self, error: EndpointError) -> EndpointError {
+    /// Takes an announcement back.
+    async fn does_not_come(&self, replaced: Option<&Registered>) {
+        if replaced.is_some() {
+            // What matters is why there is no endpoint.
+            _ = self.inner.sink.withdraw(self.inner.api.provider()).await;
+        }
+    }
+
+    /// Looks for what a creation left behind whose outcome is unknown: an endpoint whose secret nobody has. That is
+    /// not the one that was to be replaced, which delivers.
+    async fn with_leftovers(&self, error: EndpointError, replaced: Option<&Registered>) -> EndpointError {
         let Ok(endpoints) = self.of_url().await else { return error };
         let mut unknown = Vec::new();
         for endpoint in endpoints {
-            let is_known = error.endpoint_ids().iter().any(|id| id == endpoint.id());
+            let is_known = replaced.is_some_and(|replaced| replaced.id() == endpoint.id())
+                || error.endpoint_ids().iter().any(|id| id == endpoint.id());
             if !is_known && self.has_secret(&endpoint).await.is_err() {
                 unknown.push(endpoint.id().to_owned());
             }

@@ -140,7 +140,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         announced.map_err(|source| inner.error(EndpointErrorKind::Sink).with_source(source))?;
         let marker = Marker { replaces: old.id().to_owned(), since: unix_seconds(SystemTime::now()) };
         let description = format!("{} {marker}", inner.description);
-        let new = self.create(old.events().to_vec(), description, true).await?;
+        let new = self.create(old.events().to_vec(), description, Some(&old)).await?;
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(marker.since);
         Ok(Rotation { old: old.id().to_owned(), new: new.id().to_owned(), since })
     }
@@ -163,7 +163,11 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             Next::Retire => {
                 api.delete(old.id()).await?;
                 let removed = sink.remove(api.provider(), old.id()).await;
-                removed.map_err(|source| self.inner.error(EndpointErrorKind::Sink).with_source(source))?;
+                removed.map_err(|source| {
+                    // No later call finds out which one it was.
+                    let error = self.inner.error(EndpointErrorKind::Sink).with_source(source);
+                    error.with_endpoints([old.id().to_owned()])
+                })?;
                 Ok(RotationStep::Retired { old: old.id().to_owned() })
             }
         }

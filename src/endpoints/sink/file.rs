@@ -70,8 +70,10 @@ impl FileSink {
             let Some(id) = id.strip_prefix(provider).and_then(|id| id.strip_prefix('.')) else { continue };
             if is_id(id) {
                 let text = Zeroizing::new(fs::read_to_string(entry.path())?);
-                // As they are written: one that the provider made short is better than none.
-                found.push((id.to_owned(), Secret::weak(text.as_str())?));
+                // One that was put there by hand ends as editors end files.
+                let text = text.trim_end_matches(['\r', '\n']);
+                // One that the provider made short is better than none.
+                found.push((id.to_owned(), Secret::weak(text)?));
             }
         }
         found.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -1,0 +1,131 @@
+//! A file of environment variables: the newest secret and the one before.
+
+use std::fs;
+
+use tower_webhook::Secret;
+use tower_webhook::endpoints::{EnvFileSink, SecretSink as _};
+
+use super::api::{WHSEC, assert_discreet};
+use super::sinks::{mode, names};
+
+fn secret(text: &str) -> Secret {
+    Secret::weak(text).unwrap()
+}
+
+struct File {
+    directory: tempfile::TempDir,
+    sink: EnvFileSink,
+}
+
+impl File {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let sink = EnvFileSink::new(directory.path().join("hooks.env"), "HOOK_SECRET");
+        Self { directory, sink }
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.directory.path().join("hooks.env")).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_newest_and_the_one_before_have_the_names_that_are_read() {
+    let file = File::new();
+    assert!(!file.sink.contains("casapay", "we_1").await.unwrap(), "there is no file yet");
+    file.sink.store("casapay", "we_1", &secret("whsec_aa")).await.unwrap();
+    assert_eq!(file.text(), "# casapay we_1\nHOOK_SECRET=whsec_aa\n");
+    file.sink.store("casapay", "we_2", &secret("whsec_bb")).await.unwrap();
+    let both = "# casapay we_2\nHOOK_SECRET=whsec_bb\n# casapay we_1\nHOOK_SECRET_PREVIOUS=whsec_aa\n";
+    assert_eq!(file.text(), both);
+    assert_eq!(mode(&file.directory.path().join("hooks.env")), 0o600);
+    assert_eq!(names(file.directory.path()), ["hooks.env"]);
+    for (provider, id, has) in
+        [("casapay", "we_1", true), ("casapay", "we_3", false), ("diddo", "we_1", false)]
+    {
+        assert_eq!(file.sink.contains(provider, id).await.unwrap(), has, "{provider} {id}");
+    }
+
+    // The older one goes, and the newer stays what it is; or the newer one, and the older takes its name.
+    file.sink.remove("casapay", "we_1").await.unwrap();
+    assert_eq!(file.text(), "# casapay we_2\nHOOK_SECRET=whsec_bb\n");
+    file.sink.store("casapay", "we_3", &secret("whsec_cc")).await.unwrap();
+    file.sink.remove("casapay", "we_3").await.unwrap();
+    assert_eq!(file.text(), "# casapay we_2\nHOOK_SECRET=whsec_bb\n");
+}
+
+#[tokio::test]
+async fn a_third_secret_would_push_one_out_that_is_in_use() {
+    let file = File::new();
+    for (id, text) in [("we_1", "whsec_aa"), ("we_2", "whsec_bb")] {
+        file.sink.store("casapay", id, &secret(text)).await.unwrap();
+    }
+    let before = file.text();
+    let error = file.sink.store("casapay", "we_3", &secret(WHSEC)).await.unwrap_err();
+    assert!(error.to_string().contains("remove one of them"), "{error}");
+    assert_eq!(file.text(), before);
+    // The same endpoint's is another matter.
+    file.sink.store("casapay", "we_1", &secret("whsec_dd")).await.unwrap();
+    assert!(
+        file.text().starts_with("# casapay we_1\nHOOK_SECRET=whsec_dd\n# casapay we_2\n"),
+        "{}",
+        file.text()
+    );
+}
+
+#[tokio::test]
+async fn characters_that_are_read_in_different_ways_are_refused() {
+    let file = File::new();
+    for text in ["a b", "a\nEVIL=1", "a\"b", "a'b", "a$b", "a\\b", "a#b", "a`b", "ä", "a\0b"] {
+        let error = file.sink.store("casapay", "we_1", &secret(text)).await.unwrap_err();
+        assert!(!error.to_string().contains(text), "{error}");
+        assert!(names(file.directory.path()).is_empty(), "{text}");
+    }
+    for text in ["whsec_AZaz09+/=", "a-b.c:d"] {
+        file.sink.store("casapay", "we_1", &secret(text)).await.unwrap();
+        assert!(file.text().ends_with(&format!("={text}\n")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_stays_in_its_line() {
+    let file = File::new();
+    for id in ["", "a b", "a\nHOOK_SECRET=x", "a/b"] {
+        assert!(file.sink.store("casapay", id, &secret("whsec_aa")).await.is_err(), "{id}");
+        assert!(
+            file.sink.contains("casapay", id).await.is_err()
+                && file.sink.remove("casapay", id).await.is_err()
+        );
+    }
+    assert!(names(file.directory.path()).is_empty());
+}
+
+/// Which it could not keep, and may not drop.
+#[tokio::test]
+async fn a_file_with_lines_of_somebody_else_is_left_alone() {
+    for foreign in
+        ["DATABASE_URL=x\n", "# casapay we_1\n", "\n# casapay we_1\nHOOK_SECRET=whsec_aa\n", "# a b\nno\n"]
+    {
+        let file = File::new();
+        fs::write(file.directory.path().join("hooks.env"), foreign).unwrap();
+        let error = file.sink.store("casapay", "we_2", &secret(WHSEC)).await.unwrap_err();
+        assert_discreet(&format!("{error:?}"));
+        assert!(file.sink.contains("casapay", "we_1").await.is_err(), "{foreign}");
+        assert_eq!(file.text(), foreign);
+    }
+}
+
+#[tokio::test]
+async fn changes_that_come_together_are_all_made() {
+    for _ in 0..20 {
+        let file = File::new();
+        let (one, other) = (secret("whsec_aa"), secret("whsec_bb"));
+        let stored = tokio::join!(
+            file.sink.store("casapay", "we_1", &one),
+            file.sink.store("casapay", "we_2", &other)
+        );
+        stored.0.unwrap();
+        stored.1.unwrap();
+        assert_eq!(file.text().lines().count(), 4, "{}", file.text());
+    }
+}

@@ -1,0 +1,287 @@
+//! An API and a vault that do what the test says, and one journal of what was asked of both.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tower_webhook::endpoints::{
+    EndpointApi, EndpointError, EndpointErrorKind as Kind, EndpointManager, Registered, SecretSink, Wanted,
+};
+use tower_webhook::{BoxError, Secret};
+
+use super::api::{URL, types};
+
+/// What was asked, in order. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Journal(Arc<Mutex<Vec<String>>>);
+
+impl Journal {
+    fn write(&self, line: impl Into<String>) {
+        self.0.lock().unwrap().push(line.into());
+    }
+
+    /// Takes out what is in it.
+    pub(super) fn read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    pub(super) fn count(&self, line: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|one| *one == line).count()
+    }
+}
+
+type Hook = Arc<dyn Fn(Secret) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// An account at a provider. Clones are the same account.
+#[derive(Clone)]
+pub(super) struct Memory {
+    provider: &'static str,
+    pub(super) journal: Journal,
+    inner: Arc<Mutex<Account>>,
+}
+
+#[derive(Default)]
+struct Account {
+    endpoints: Vec<Registered>,
+    made: usize,
+    failure: Option<(Kind, bool)>,
+    listing: Duration,
+    during_creation: Option<Hook>,
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self::of("acme")
+    }
+
+    pub(super) fn of(provider: &'static str) -> Self {
+        Self { provider, journal: Journal::default(), inner: Arc::default() }
+    }
+
+    /// The secret of an endpoint that it makes.
+    pub(super) fn secret(id: &str) -> Secret {
+        Secret::new(format!("whsec_secret-that-nobody-sees-{id}")).unwrap()
+    }
+
+    pub(super) fn add(&self, endpoint: Registered) {
+        self.inner.lock().unwrap().endpoints.push(endpoint);
+    }
+
+    pub(super) fn endpoints(&self) -> Vec<Registered> {
+        self.inner.lock().unwrap().endpoints.clone()
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.endpoints().iter().map(|endpoint| endpoint.id().to_owned()).collect()
+    }
+
+    /// Deletes by hand.
+    pub(super) fn lose(&self, id: &str) {
+        self.inner.lock().unwrap().endpoints.retain(|endpoint| endpoint.id() != id);
+    }
+
+    /// The next creation fails, and leaves an endpoint behind or not.
+    pub(super) fn fail_creation(&self, kind: Kind, leaves_one: bool) {
+        self.inner.lock().unwrap().failure = Some((kind, leaves_one));
+    }
+
+    /// How long listing takes.
+    pub(super) fn list_slowly(&self, pause: Duration) {
+        self.inner.lock().unwrap().listing = pause;
+    }
+
+    /// Runs when an endpoint exists whose secret nobody has yet.
+    pub(super) fn during_creation(
+        &self,
+        hook: impl Fn(Secret) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
+        self.inner.lock().unwrap().during_creation = Some(Arc::new(hook));
+    }
+
+    fn change(
+        &self,
+        id: &str,
+        change: impl Fn(Registered) -> Registered,
+    ) -> Result<Registered, EndpointError> {
+        let mut account = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(endpoint) = account.endpoints.iter_mut().find(|endpoint| endpoint.id() == id) else {
+            return Err(EndpointError::other(Kind::NotFound, self.provider, "no such endpoint"));
+        };
+        *endpoint = change(endpoint.clone());
+        Ok(endpoint.clone())
+    }
+}
+
+impl EndpointApi for Memory {
+    fn provider(&self) -> &str {
+        self.provider
+    }
+
+    fn event_types(&self) -> Vec<String> {
+        types(&["invoice.paid", "charge.failed", "charge.refunded", "score.*"])
+    }
+
+    fn check_url(&self, url: &str) -> Result<(), EndpointError> {
+        if url.to_ascii_lowercase().starts_with("https://") {
+            return Ok(());
+        }
+        Err(EndpointError::other(Kind::InvalidUrl, self.provider, "no https URL"))
+    }
+
+    async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
+        self.journal.write("list");
+        let pause = self.inner.lock().unwrap().listing;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(self.endpoints())
+    }
+
+    async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {
+        self.journal.write("create");
+        // Whoever else is at it gets there, where nothing keeps them from it.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let (created, failure, hook) = {
+            let mut account = self.inner.lock().unwrap();
+            account.made += 1;
+            let created =
+                Registered::new(format!("we_{}", account.made), wanted.url(), wanted.events().to_vec())
+                    .with_description(wanted.description().map(str::to_owned));
+            let failure = account.failure.take();
+            if failure.is_none_or(|(_, leaves_one)| leaves_one) {
+                account.endpoints.push(created.clone());
+            }
+            (created, failure, account.during_creation.clone())
+        };
+        if let Some((kind, _)) = failure {
+            return Err(EndpointError::other(kind, self.provider, "the answer was lost"));
+        }
+        if let Some(hook) = hook {
+            hook(Self::secret(created.id())).await;
+        }
+        let secret = Self::secret(created.id());
+        Ok((created, secret))
+    }
+
+    async fn set_events(&self, id: &str, events: &[String]) -> Result<Registered, EndpointError> {
+        self.journal.write(format!("events {id} {}", events.join(" ")));
+        self.change(id, |old| {
+            Registered::new(id, old.url(), events.to_vec())
+                .with_active(old.is_active())
+                .with_description(old.description().map(str::to_owned))
+        })
+    }
+
+    async fn set_active(&self, id: &str, active: bool) -> Result<Registered, EndpointError> {
+        self.journal.write(format!("active {id} {active}"));
+        self.change(id, |old| old.with_active(active))
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), EndpointError> {
+        self.journal.write(format!("delete {id}"));
+        self.change(id, |old| old)?;
+        self.lose(id);
+        Ok(())
+    }
+}
+
+/// Keeps secrets, or does not. Clones share them.
+#[derive(Clone)]
+pub(super) struct Vault {
+    journal: Journal,
+    secrets: Arc<Mutex<BTreeMap<String, String>>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+#[derive(Clone)]
+pub(super) enum Mood {
+    Keeps,
+    Fails,
+    Panics,
+    /// Stores once it may.
+    Waits(Arc<Semaphore>),
+}
+
+impl Vault {
+    /// One that writes into the journal of an account.
+    pub(super) fn beside(api: &Memory) -> Self {
+        let mood = Arc::new(Mutex::new(Mood::Keeps));
+        Self { journal: api.journal.clone(), secrets: Arc::default(), mood }
+    }
+
+    pub(super) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(super) fn put(&self, id: &str) {
+        self.secrets.lock().unwrap().insert(id.to_owned(), Memory::secret(id).expose().to_owned());
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<String> {
+        self.secrets.lock().unwrap().get(id).cloned()
+    }
+
+    /// Notes what it is asked, and does it, or what its mood is.
+    async fn asked(&self, line: String) -> Result<(), BoxError> {
+        self.journal.write(line);
+        let mood = self.mood.lock().unwrap().clone();
+        match mood {
+            Mood::Keeps => Ok(()),
+            Mood::Fails => Err("the vault is sealed".into()),
+            Mood::Panics => panic!("the vault is on fire"),
+            Mood::Waits(semaphore) => {
+                semaphore.acquire().await.unwrap().forget();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl SecretSink for Vault {
+    async fn announce(&self, provider: &str) -> Result<(), BoxError> {
+        self.asked(format!("announce {provider}")).await
+    }
+
+    async fn withdraw(&self, provider: &str) -> Result<(), BoxError> {
+        self.asked(format!("withdraw {provider}")).await
+    }
+
+    async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
+        self.asked(format!("store {provider} {endpoint_id}")).await?;
+        self.secrets.lock().unwrap().insert(endpoint_id.to_owned(), secret.expose().to_owned());
+        Ok(())
+    }
+
+    async fn contains(&self, _: &str, endpoint_id: &str) -> Result<bool, BoxError> {
+        let mood = self.mood.lock().unwrap().clone();
+        match mood {
+            Mood::Fails => Err("the vault is sealed".into()),
+            _ => Ok(self.secrets.lock().unwrap().contains_key(endpoint_id)),
+        }
+    }
+
+    async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
+        self.asked(format!("remove {provider} {endpoint_id}")).await?;
+        self.secrets.lock().unwrap().remove(endpoint_id);
+        Ok(())
+    }
+}
+
+/// An account, a vault beside it, and a manager of both.
+pub(super) fn managed() -> (Memory, Vault, EndpointManager<Memory, Vault>) {
+    let api = Memory::new();
+    let vault = Vault::beside(&api);
+    (api.clone(), vault.clone(), EndpointManager::new(api, vault))
+}
+
+/// The same with an endpoint, whose secret is kept.
+pub(super) fn managed_with_one(events: &[&str]) -> (Memory, Vault, EndpointManager<Memory, Vault>) {
+    let (api, vault, manager) = managed();
+    api.add(Registered::new("old", URL, types(events)));
+    vault.put("old");
+    (api, vault, manager)
+}

@@ -1,0 +1,99 @@
+//! Several instances that start together: one endpoint, as long as there is a lock.
+
+use std::time::Duration;
+
+use tower_webhook::dedup::RedisStore;
+use tower_webhook::endpoints::{
+    Change, EndpointErrorKind as Kind, EndpointLock, EndpointManager, NoLock, StoreLock,
+};
+use tower_webhook::{LruStore, SharedStore};
+
+use super::api::{URL, failure};
+use super::memory::{Memory, Vault};
+use crate::servers::redis_url;
+
+const INSTANCES: usize = 4;
+
+/// Starts instances together, each with a lock of its own; how many endpoints were created.
+async fn start<L: EndpointLock>(lock: impl Fn() -> L, url: &str) -> (Memory, Vault) {
+    let api = Memory::new();
+    let vault = Vault::beside(&api);
+    let ensured = (0..INSTANCES).map(|_| {
+        let manager = EndpointManager::new(api.clone(), vault.clone()).with_lock(lock());
+        let url = url.to_owned();
+        async move { manager.ensure_endpoint(&url, ["invoice.paid"]).await.unwrap().change }
+    });
+    let changes = futures_util::future::join_all(ensured).await;
+    let created = changes.iter().filter(|change| **change == Change::Created).count();
+    assert_eq!(created, api.journal.count("create"));
+    (api, vault)
+}
+
+#[tokio::test]
+async fn a_store_lets_one_instance_create_and_the_others_find() {
+    let store = SharedStore::new(LruStore::new(10));
+    let (api, vault) = start(|| StoreLock::new(store.clone()), URL).await;
+    assert_eq!(api.ids(), ["we_1"]);
+    assert!(vault.get("we_1").is_some());
+}
+
+#[tokio::test]
+async fn so_does_redis() {
+    let client = redis::Client::open(redis_url()).unwrap();
+    let store = RedisStore::new(client.get_multiplexed_async_connection().await.unwrap());
+    // The server is everybody's.
+    let url = format!("https://shop.example/{}", crate::servers::random());
+    let (api, _) = start(|| StoreLock::new(SharedStore::new(store.clone())), &url).await;
+    assert_eq!(api.ids(), ["we_1"]);
+    // And again, under the lock that was given back.
+    let (api, _) = start(|| StoreLock::new(store.clone()), &url).await;
+    assert_eq!(api.ids(), ["we_1"]);
+}
+
+/// What the lock is for, and what a forgotten one comes to: found out by the next one.
+#[tokio::test]
+async fn without_a_lock_each_creates_one() {
+    let (api, vault) = start(|| NoLock, URL).await;
+    assert_eq!(api.ids().len(), INSTANCES);
+    let manager = EndpointManager::new(api.clone(), vault);
+    assert_eq!(
+        failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(),
+        Kind::DuplicateEndpoints
+    );
+}
+
+#[tokio::test]
+async fn locks_are_of_one_url_however_it_is_written() {
+    let store = SharedStore::new(LruStore::new(10));
+    let held =
+        StoreLock::new(store.clone()).acquire(&format!("acme {URL}"), Duration::from_secs(60)).await.unwrap();
+    let api = Memory::new();
+    let lock = StoreLock::new(store.clone()).with_patience(Duration::ZERO);
+    let manager = EndpointManager::new(api.clone(), Vault::beside(&api)).with_lock(lock);
+    for same in [URL, "HTTPS://shop.EXAMPLE:443/hooks"] {
+        let error = failure(manager.ensure_endpoint(same, ["invoice.paid"]).await);
+        assert_eq!(error.kind(), Kind::Lock);
+        assert!(error.to_string().contains("try again"), "{error}");
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "another instance holds the lock");
+    }
+    assert!(api.journal.read().is_empty(), "nothing is looked at without the lock");
+    manager.ensure_endpoint("https://shop.example/other", ["invoice.paid"]).await.unwrap();
+
+    StoreLock::new(store).release(held).await;
+    manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
+}
+
+/// The runtime's time is paused, so that nobody waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_waited_for() {
+    let store = SharedStore::new(LruStore::new(10));
+    let lock = StoreLock::new(store.clone()).with_patience(Duration::from_secs(60));
+    let held = lock.acquire("name", Duration::from_secs(600)).await.unwrap();
+    let waits = tokio::spawn(async move { lock.acquire("name", Duration::from_secs(600)).await.is_ok() });
+    tokio::time::advance(Duration::from_secs(5)).await;
+    assert!(!waits.is_finished());
+    StoreLock::new(store.clone()).release(held).await;
+    assert!(waits.await.unwrap());
+    let impatient = StoreLock::new(store).with_patience(Duration::from_secs(3));
+    assert!(impatient.acquire("name", Duration::from_secs(600)).await.is_err());
+}

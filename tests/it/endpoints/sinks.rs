@@ -1,0 +1,214 @@
+//! A directory of secrets: who may read them, what a crash leaves, and where ids lead.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use tower::ServiceExt as _;
+use tower_webhook::endpoints::{FileSink, SecretSink as _};
+use tower_webhook::{Secret, Secrets, WebhookLayer, casapay, testing};
+
+use super::api::{WHSEC, assert_discreet};
+use crate::stage::{Verdict, verdict};
+use crate::support::{Calls, casapay_body};
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).unwrap()
+}
+
+const OLD: &str = "whsec_the-old-one-0123456789";
+const NEW: &str = "whsec_the-new-one-0123456789";
+
+pub(super) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub(super) fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_secret_is_for_its_owner_alone_and_labelled_with_its_endpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    sink.store("casapay", "we_2", &secret(NEW)).await.unwrap();
+    sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    sink.store("casa", "we_3", &secret(WHSEC)).await.unwrap();
+    let files = ["casa.we_3.secret", "casapay.we_1.secret", "casapay.we_2.secret"];
+    assert_eq!(names(directory.path()), files);
+    assert_eq!(fs::read_to_string(directory.path().join(files[2])).unwrap(), NEW);
+    assert!(files.iter().all(|file| mode(&directory.path().join(file)) == 0o600));
+    let labels = |provider| sink.secrets(provider).unwrap().labels().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        (labels("casapay"), labels("casa")),
+        (vec!["we_1".to_owned(), "we_2".to_owned()], vec!["we_3".to_owned()])
+    );
+    for (id, has) in [("we_1", true), ("we_3", false), ("we_", false)] {
+        assert_eq!(sink.contains("casapay", id).await.unwrap(), has, "{id}");
+    }
+
+    sink.remove("casapay", "we_1").await.unwrap();
+    sink.remove("casapay", "we_1").await.unwrap();
+    assert_eq!(labels("casapay"), ["we_2"]);
+    assert_discreet(&format!("{sink:?}"));
+}
+
+/// A reader that has the file open reads on what it opened: it is replaced, not rewritten; also where it was open to
+/// others, or is a link to elsewhere.
+#[tokio::test]
+async fn a_file_is_replaced_as_a_whole() {
+    use std::io::Read as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    let path = directory.path().join("casapay.we_1.secret");
+    fs::write(&path, OLD).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut open = fs::File::open(&path).unwrap();
+    sink.store("casapay", "we_1", &secret(NEW)).await.unwrap();
+    let mut read = String::new();
+    open.read_to_string(&mut read).unwrap();
+    assert_eq!((&*read, &*fs::read_to_string(&path).unwrap(), mode(&path)), (OLD, NEW, 0o600));
+
+    let elsewhere = directory.path().join("elsewhere");
+    fs::write(&elsewhere, "untouched").unwrap();
+    let link = directory.path().join("casapay.we_2.secret");
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    sink.store("casapay", "we_2", &secret(NEW)).await.unwrap();
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "untouched");
+    assert!(fs::symlink_metadata(&link).unwrap().is_file());
+    assert_eq!(names(directory.path()), ["casapay.we_1.secret", "casapay.we_2.secret", "elsewhere"]);
+}
+
+#[tokio::test]
+async fn what_a_crash_has_left_is_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    for pid in [std::process::id(), 1] {
+        fs::write(directory.path().join(format!("casapay.we_1.secret.{pid}.new")), "whsec_half").unwrap();
+    }
+    sink.store("casapay", "we_1", &secret(NEW)).await.unwrap();
+    assert_eq!(sink.secrets("casapay").unwrap().labels().collect::<Vec<_>>(), ["we_1"]);
+}
+
+#[tokio::test]
+async fn no_id_and_no_provider_leads_out_of_the_directory() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("secrets");
+    fs::create_dir(&directory).unwrap();
+    let sink = FileSink::new(&directory);
+    for (provider, id) in [
+        ("casapay", "../x"),
+        ("casapay", ".."),
+        ("casapay", ""),
+        ("casapay", "a/b"),
+        ("casapay", "a.b"),
+        ("casapay", "a\0b"),
+        ("..", "we_1"),
+        ("../casapay", "we_1"),
+        ("", "we_1"),
+        (".casapay", "we_1"),
+        ("Casa/pay", "we_1"),
+    ] {
+        assert!(sink.store(provider, id, &secret(NEW)).await.is_err(), "{provider} {id}");
+        assert!(sink.contains(provider, id).await.is_err(), "{provider} {id}");
+        assert!(sink.remove(provider, id).await.is_err(), "{provider} {id}");
+    }
+    for provider in ["../casapay", "", "Casa/pay"] {
+        assert!(
+            sink.announce(provider).await.is_err() && sink.withdraw(provider).await.is_err(),
+            "{provider}"
+        );
+        assert!(sink.secrets(provider).is_err(), "{provider}");
+    }
+    assert_eq!((names(parent.path()), names(&directory)), (vec!["secrets".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path().join("missing"));
+    for error in [
+        sink.store("casapay", "we_1", &secret(WHSEC)).await.unwrap_err(),
+        sink.announce("casapay").await.unwrap_err(),
+        sink.secrets("casapay").unwrap_err(),
+    ] {
+        assert_discreet(&format!("{error} {error:?}"));
+    }
+    assert!(!sink.contains("casapay", "we_1").await.unwrap());
+}
+
+/// As an editor leaves one that a person puts there, when the sink could not take it.
+#[tokio::test]
+async fn a_file_that_was_written_by_hand_may_end_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    for end in ["", "\n", "\r\n"] {
+        fs::write(directory.path().join("casapay.we_1.secret"), format!("{NEW}{end}")).unwrap();
+        let verifier = casapay::provider().verifier(sink.secrets("casapay").unwrap()).unwrap();
+        let request = testing::sign(&casapay::provider(), &secret(NEW), "{}");
+        verifier.verify(request.headers(), b"{}", SystemTime::now()).unwrap();
+    }
+    for broken in ["", "\n", "a secret \n\n", " x"] {
+        fs::write(directory.path().join("casapay.we_1.secret"), broken).unwrap();
+        assert!(sink.secrets("casapay").is_err(), "{broken:?}");
+    }
+}
+
+/// A receiver with these secrets, and what it answers to what is signed with one.
+fn receiver(secrets: impl Into<Secrets>) -> (WebhookLayer, impl AsyncFn(&str) -> Verdict) {
+    let layer = WebhookLayer::new(casapay::provider(), secrets).unwrap();
+    let service = layer.clone().with_dispatch(Calls::default().router()).into_service();
+    let answers = async move |text: &str| {
+        let body = casapay_body("evt_1", "invoice.paid");
+        let request = testing::sign(&casapay::provider(), &secret(text), body);
+        verdict(&service.clone().oneshot(request).await.unwrap())
+    };
+    (layer, answers)
+}
+
+const ACCEPTED: [Verdict; 2] = [(200, "handled"), (200, "duplicate")];
+const REFUSED: Verdict = (401, "signature_mismatch");
+const AWAITED: Verdict = (503, "secrets_unavailable");
+
+#[tokio::test]
+async fn a_verifier_is_fed_with_what_comes_and_goes_and_is_announced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layer, answers) = receiver(secret(OLD));
+    let verifier = layer.verifier();
+    let sink = FileSink::new(directory.path()).feeding("casapay", verifier.clone());
+    // A sink that has nothing takes nothing away.
+    sink.announce("casapay").await.unwrap();
+    assert!(ACCEPTED.contains(&answers(OLD).await));
+    sink.withdraw("casapay").await.unwrap();
+
+    sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    assert!(ACCEPTED.contains(&answers(OLD).await) && verifier.secret_usage("we_1").is_some());
+    assert_eq!(answers(NEW).await, REFUSED);
+    sink.store("diddo", "we_9", &secret(NEW)).await.unwrap();
+    assert_eq!(answers(NEW).await, REFUSED, "another provider's");
+
+    sink.announce("casapay").await.unwrap();
+    assert_eq!(answers(NEW).await, AWAITED);
+    assert!(ACCEPTED.contains(&answers(OLD).await));
+    assert!(names(directory.path()).contains(&"casapay.announced".to_owned()));
+    // Another process reads the same.
+    let (_, other) = receiver(FileSink::new(directory.path()).secrets("casapay").unwrap());
+    assert_eq!(other(NEW).await, AWAITED);
+
+    sink.withdraw("casapay").await.unwrap();
+    assert_eq!(answers(NEW).await, REFUSED);
+    sink.announce("casapay").await.unwrap();
+    sink.store("casapay", "we_2", &secret(NEW)).await.unwrap();
+    assert!(ACCEPTED.contains(&answers(NEW).await) && ACCEPTED.contains(&answers(OLD).await));
+    assert!(!names(directory.path()).contains(&"casapay.announced".to_owned()));
+
+    sink.remove("casapay", "we_1").await.unwrap();
+    assert_eq!(answers(OLD).await, REFUSED);
+    sink.remove("casapay", "we_2").await.unwrap();
+    assert!(ACCEPTED.contains(&answers(NEW).await), "a receiver keeps its last secret");
+}

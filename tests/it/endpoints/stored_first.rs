@@ -1,0 +1,117 @@
+//! A secret is stored before anything else, and lost by nothing: not by a sink that fails or panics, not by a caller
+//! that goes away.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tower_webhook::LruStore;
+use tower_webhook::endpoints::{Change, EndpointErrorKind as Kind, EndpointManager, StoreLock};
+
+use super::api::{URL, failure, types};
+use super::memory::{Memory, Mood, Vault, managed, managed_with_one};
+use crate::stage::within_a_minute;
+
+#[tokio::test]
+async fn a_sink_that_fails_leaves_the_secret_in_the_error() {
+    let (api, vault, manager) = managed();
+    vault.set(Mood::Fails);
+    let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretNotStored, &types(&["we_1"])[..]));
+    assert!(error.to_string().contains("store the secret that this error holds"), "{error}");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the vault is sealed");
+    assert_eq!(error.take_secret().unwrap().expose(), Memory::secret("we_1").expose());
+    assert!(error.take_secret().is_none());
+
+    // Not stored after all: it is found out, and nothing is created beside it.
+    vault.set(Mood::Keeps);
+    let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretUnknown, &types(&["we_1"])[..]));
+    assert_eq!(api.journal.count("create"), 1);
+
+    vault.put("we_1");
+    assert_eq!(manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap().change, Change::Unchanged);
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_secret_is_nowhere_is_named_before_anything_is_changed() {
+    let (api, vault, manager) = managed();
+    api.add(tower_webhook::endpoints::Registered::new("old", URL, types(&["invoice.paid"])));
+    let error = failure(manager.ensure_endpoint(URL, ["charge.failed"]).await);
+    assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretUnknown, &types(&["old"])[..]));
+    assert!(error.to_string().contains("delete the endpoint and run this again"), "{error}");
+    assert_eq!(api.journal.read(), ["list"]);
+
+    api.lose("old");
+    assert_eq!(manager.ensure_endpoint(URL, ["charge.failed"]).await.unwrap().change, Change::Created);
+    assert!(vault.get("we_1").is_some());
+}
+
+#[tokio::test]
+async fn a_sink_that_cannot_say_what_it_has_is_an_error() {
+    let (api, vault, manager) = managed_with_one(&["invoice.paid"]);
+    vault.set(Mood::Fails);
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["charge.failed"]).await).kind(), Kind::Sink);
+    assert_eq!(api.journal.read(), ["list"]);
+}
+
+/// Else every other instance would wait for the lock to run out.
+#[tokio::test]
+async fn a_sink_that_panics_does_not_keep_the_lock() {
+    let api = Memory::new();
+    let vault = Vault::beside(&api);
+    let lock = StoreLock::new(LruStore::new(10)).with_patience(std::time::Duration::ZERO);
+    let manager = EndpointManager::new(api.clone(), vault.clone()).with_lock(lock);
+    vault.set(Mood::Panics);
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Panicked);
+    vault.set(Mood::Keeps);
+    // The lock is free, and what happened is found out.
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::SecretUnknown);
+    assert_eq!(api.journal.count("create"), 1);
+}
+
+/// As a service does that is told to stop while it starts.
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_nothing_half_way() {
+    let (api, vault, manager) = managed();
+    let may_store = Arc::new(Semaphore::new(0));
+    vault.set(Mood::Waits(Arc::clone(&may_store)));
+    {
+        let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
+        while api.journal.count("store acme we_1") == 0 {
+            assert!(futures_util::poll!(&mut ensuring).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(vault.get("we_1"), None);
+    may_store.add_permits(1);
+    within_a_minute(async {
+        while vault.get("we_1").is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    vault.set(Mood::Keeps);
+    assert_eq!(manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap().change, Change::Unchanged);
+    assert_eq!(api.journal.count("create"), 1);
+}
+
+/// In a paused clock; an API that takes a minute to list may take another to create, and the lock would be gone.
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_creates_nothing() {
+    use std::time::Duration;
+
+    let (api, vault, manager) = managed();
+    api.list_slowly(Duration::from_secs(61));
+    let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!(error.kind(), Kind::Lock);
+    assert_eq!(api.journal.read(), ["list"]);
+
+    api.add(tower_webhook::endpoints::Registered::new("old", URL, types(&["invoice.paid"])));
+    vault.put("old");
+    assert_eq!(failure(manager.begin_rotation(URL).await).kind(), Kind::Lock);
+    let asked = ["list", "announce acme", "withdraw acme"];
+    assert_eq!(api.journal.read(), asked, "nothing is awaited that does not come");
+
+    api.list_slowly(Duration::from_secs(59));
+    manager.begin_rotation(URL).await.unwrap();
+}
