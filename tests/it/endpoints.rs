@@ -27,4 +27,5 @@ mod several;
 mod sinks;
 mod statuses;
 mod stored_first;
+mod vault;
 mod wire;
