@@ -1,6 +1,7 @@
 //! What the endpoint APIs have in common: all that subscribing and rotating need.
 
 use std::future::Future;
+use std::time::Duration;
 
 use super::error::EndpointError;
 use crate::signature::Secret;
@@ -24,6 +25,11 @@ pub trait EndpointApi: Send + Sync + 'static {
     ///
     /// [`InvalidUrl`](super::EndpointErrorKind::InvalidUrl).
     fn check_url(&self, url: &str) -> Result<(), EndpointError>;
+
+    /// How long a call may last, all attempts included: what decides for how long a lock is held. Default: 30 seconds.
+    fn call_deadline(&self) -> Duration {
+        Duration::from_secs(30)
+    }
 
     /// All endpoints, from all pages: one that is overlooked would be created once more.
     fn list(&self) -> impl Future<Output = Result<Vec<Registered>, EndpointError>> + Send;

@@ -498,6 +498,10 @@ impl EndpointApi for Diddo {
         checked("diddo", url, self.http().options().allows_loopback()).map(drop)
     }
 
+    fn call_deadline(&self) -> std::time::Duration {
+        self.http().options().longest_call()
+    }
+
     async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
         Self::list(self, DiddoList::new()).map_ok(Registered::from).try_collect().await
     }

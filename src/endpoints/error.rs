@@ -40,6 +40,7 @@ struct Inner {
     status: Option<StatusCode>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    second: Option<u64>,
     endpoint_ids: Vec<String>,
     secret: Option<Secret>,
     source: Option<BoxError>,
@@ -134,14 +135,15 @@ impl EndpointErrorKind {
             }
             Self::SecretUnknown => {
                 "the endpoint exists, but its secret is not in the sink, and is shown only once: put the secret there \
-                 if you have it, else rotate it, or delete the endpoint and run this again"
+                 if you have it, else replace it (`replace_lost_secret`), or delete the endpoint and run this again"
             }
             Self::SecretNotStored => {
                 "the endpoint was created, but the sink did not take its secret: store the secret that this error \
                  holds, or delete the endpoint and run this again"
             }
             Self::DuplicateEndpoints => {
-                "several endpoints have this URL, and each delivers every event: delete all but one"
+                "several endpoints have this URL, and each delivers every event: delete all but one, whose secret is \
+                 in the sink"
             }
             Self::Sink => "the secret sink failed",
             Self::Lock => "another instance may be at work: try again",
@@ -163,6 +165,7 @@ impl EndpointError {
                 status: None,
                 request_id: None,
                 retry_after: None,
+                second: None,
                 endpoint_ids: Vec::new(),
                 secret: None,
                 source: None,
@@ -200,6 +203,11 @@ impl EndpointError {
     pub(super) fn with_retry_after(mut self, pause: Option<Duration>) -> Self {
         self.inner.retry_after = pause;
         self
+    }
+
+    pub(super) fn with_second(mut self, second: u64) -> Self {
+        self.inner.second = Some(second);
+        self.with_detail(format!("at Unix time {second}"))
     }
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -243,6 +251,13 @@ impl EndpointError {
         self.inner.retry_after
     }
 
+    /// The second, in Unix time, that has more events than fit into one answer
+    /// ([`TooManyEvents`](EndpointErrorKind::TooManyEvents)).
+    #[must_use]
+    pub fn second(&self) -> Option<u64> {
+        self.inner.second
+    }
+
     /// The endpoints that it is about: those that are one too many, the one whose secret is unknown.
     #[must_use]
     pub fn endpoint_ids(&self) -> &[String] {
@@ -276,6 +291,9 @@ impl fmt::Display for EndpointError {
         }
         if let Some(detail) = detail {
             write!(f, "{detail}; ")?;
+        }
+        if *kind == EndpointErrorKind::OutcomeUnknown && self.inner.secret.is_some() {
+            f.write_str("the answer had a secret but no id, and this error holds it; ")?;
         }
         f.write_str(advice.unwrap_or_else(|| kind.advice()))?;
         if !endpoint_ids.is_empty() {

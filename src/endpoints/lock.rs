@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::dedup::{Claim, ClaimRequest, DedupStore, Lease, StoreError};
 use crate::error::BoxError;
@@ -43,7 +43,7 @@ impl EndpointLock for NoLock {
 }
 
 /// A lock in a [`DedupStore`]: a claim that is released and never completed. With a store that the instances share
-/// ([`ServiceInfo::shared`](crate::dedup::StoreInfo::shared)) it holds among them all; in an
+/// ([`StoreInfo::shared`](crate::dedup::StoreInfo::shared)) it holds among them all; in an
 /// [`LruStore`](crate::LruStore) it holds within this process.
 ///
 /// ```
@@ -69,16 +69,19 @@ pub struct StoreLock<St> {
 /// No provider's name, and so nobody's scope.
 const SCOPE: &str = "#endpoints";
 
+/// For how long the store may take over one answer.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long to wait for a lock that somebody holds, where the store would have one wait longer.
 const POLL: Duration = Duration::from_millis(500);
 
 impl<St: DedupStore> StoreLock<St> {
     /// A lock in `store`, which may be the one that events are claimed in.
     pub fn new(store: St) -> Self {
-        Self { store, patience: Duration::from_secs(150) }
+        Self { store, patience: Duration::from_secs(180) }
     }
 
-    /// How long to wait for the lock. Default: 150 seconds, after which the lock of an instance that was killed is free
+    /// How long to wait for the lock. Default: 180 seconds, after which the lock of an instance that was killed is free
     /// again.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
@@ -93,28 +96,29 @@ impl<St: DedupStore> EndpointLock for StoreLock<St> {
     async fn acquire(&self, name: &str, hold: Duration) -> Result<Lease, BoxError> {
         let begun = Instant::now();
         loop {
-            let failure: BoxError =
-                match self.store.claim(&ClaimRequest::new(SCOPE, "lock", name, hold)).await {
-                    Ok(Claim::Acquired(lease)) => return Ok(lease),
-                    Ok(Claim::InFlight { retry_after }) => {
-                        let pause = retry_after.clamp(Duration::from_millis(20), POLL);
-                        if begun.elapsed() + pause <= self.patience {
-                            sleep(pause).await;
-                            continue;
-                        }
-                        "another instance holds the lock".into()
+            let request = ClaimRequest::new(SCOPE, "lock", name, hold);
+            let claim = timeout(STORE_TIMEOUT, self.store.claim(&request)).await;
+            let failure: BoxError = match claim.unwrap_or_else(|_| Err(StoreError::timeout())) {
+                Ok(Claim::Acquired(lease)) => return Ok(lease),
+                Ok(Claim::InFlight { retry_after }) => {
+                    let pause = retry_after.clamp(Duration::from_millis(20), POLL);
+                    if begun.elapsed() + pause <= self.patience {
+                        sleep(pause).await;
+                        continue;
                     }
-                    // Nobody completes a lock, unless by hand.
-                    Ok(Claim::Done) => "the lock is marked as done: `forget` it".into(),
-                    Err(error) => Box::<StoreError>::new(error),
-                };
+                    "another instance holds the lock".into()
+                }
+                // Nobody completes a lock, unless by hand.
+                Ok(Claim::Done) => "the lock is marked as done: `forget` it".into(),
+                Err(error) => Box::<StoreError>::new(error),
+            };
             return Err(failure);
         }
     }
 
     async fn release(&self, lease: Lease) {
         // Else it runs out.
-        _ = self.store.release(&lease).await;
+        _ = timeout(STORE_TIMEOUT, self.store.release(&lease)).await;
     }
 }
 

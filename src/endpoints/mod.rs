@@ -44,4 +44,4 @@ pub use self::error::{EndpointError, EndpointErrorKind};
 pub use self::http::ClientOptions;
 pub use self::lock::{EndpointLock, NoLock, StoreLock};
 pub use self::manager::{Change, EndpointManager, Ensured, Rotation, RotationPolicy, RotationStep};
-pub use self::sink::{EnvFileSink, FileSink, SecretSink};
+pub use self::sink::{EnvFileSink, FileSink, Following, SecretSink};

@@ -57,6 +57,56 @@ pub(crate) struct Source {
     pub(crate) has_tenants: bool,
 }
 
+impl Source {
+    fn fetching(&self) -> Circumstances {
+        Circumstances {
+            provider: Arc::clone(&self.provider_name),
+            scope: Arc::clone(&self.scope),
+            tenant: None,
+            secret_label: None,
+            received_at: self.clock.now(),
+            signed_at: None,
+            fetched: true,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+/// For jobs that catch up.
+#[cfg(feature = "endpoints")]
+impl<D, St> Processor<D, St> {
+    pub(crate) fn provider_name(&self) -> &str {
+        &self.source.provider_name
+    }
+
+    /// Whether fetched events can be told from one another, and belong to somebody.
+    pub(crate) fn can_fetch(&self) -> bool {
+        !self.source.has_tenants
+    }
+
+    /// For how long done events are remembered.
+    pub(crate) fn retention(&self) -> std::time::Duration {
+        self.core.timing.retention()
+    }
+
+    /// One that cannot be read is for the dead-letter hook.
+    pub(crate) fn fetched_or_unreadable(&self, body: &Bytes) -> Delivery {
+        let unreadable = |_| Delivery::unreadable(self.source.fetching(), body.clone());
+        self.fetched(body.clone()).unwrap_or_else(unreadable)
+    }
+}
+
+#[cfg(feature = "endpoints")]
+impl<D: Dispatch, St> Processor<D, St> {
+    pub(crate) fn event_types(&self) -> Vec<String> {
+        self.dispatch.event_types()
+    }
+
+    pub(crate) fn takes(&self, event_type: &str) -> bool {
+        self.dispatch.takes(event_type)
+    }
+}
+
 impl<D, St> Processor<D, St> {
     pub(crate) fn new(core: Arc<Core<St>>, source: Source, dispatch: D) -> Self {
         Self { core, source, dispatch }
@@ -95,34 +145,18 @@ impl<D, St> Processor<D, St> {
         if self.source.has_tenants {
             return Err(HandlerError::unreadable("nothing says which tenant a fetched event belongs to"));
         }
-        let (body, headers) = (body.into(), HeaderMap::new());
+        let body = body.into();
         let mut by_digest = false;
         let digest = || {
             by_digest = true;
             [0; 32]
         };
-        let event = self.source.provider.envelope().scan(&body, &headers, digest);
+        let event = self.source.provider.envelope().scan(&body, &HeaderMap::new(), digest);
         let event = event.map_err(|error| HandlerError::unreadable(error.to_string()))?;
         if by_digest || !event.identified {
             return Err(HandlerError::unreadable("the envelope has no id that a fetched event would share"));
         }
-        let circumstances = Circumstances {
-            provider: Arc::clone(&self.source.provider_name),
-            scope: Arc::clone(&self.source.scope),
-            tenant: None,
-            secret_label: None,
-            received_at: self.source.clock.now(),
-            signed_at: None,
-            fetched: true,
-            headers,
-        };
-        Ok(Delivery::new(circumstances, event, body))
-    }
-
-    /// For how long done events are remembered.
-    #[cfg(feature = "endpoints")]
-    pub(crate) fn retention(&self) -> std::time::Duration {
-        self.core.timing.retention()
+        Ok(Delivery::new(self.source.fetching(), event, body))
     }
 
     /// Claims events apart from the receiver, for workers behind a queue.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 #[cfg(feature = "ed25519")]
@@ -39,7 +40,7 @@ pub(crate) struct Keyring {
     /// Whether this stands in for the keys of nobody: it computes what others do, and nothing verifies by it.
     decoy: bool,
     /// Whether what no key verifies may be signed by one that is not here yet.
-    awaiting_another: bool,
+    awaiting_another: AtomicBool,
 }
 
 struct Entry {
@@ -110,7 +111,7 @@ impl Keyring {
         });
         let entries = entries.collect::<Result<Box<[_]>, ConfigError>>()?;
         let timed = entries.iter().any(|entry| !entry.validity.is_always());
-        Ok(Self { entries, timed, decoy: false, awaiting_another })
+        Ok(Self { entries, timed, decoy: false, awaiting_another: awaiting_another.into() })
     }
 
     /// Makes of keys that nobody knows a stand-in for a tenant who is unknown.
@@ -123,7 +124,11 @@ impl Keyring {
     }
 
     pub(crate) fn is_awaiting_another(&self) -> bool {
-        self.awaiting_another
+        self.awaiting_another.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn await_another(&self) {
+        self.awaiting_another.store(true, Ordering::Relaxed);
     }
 
     /// Goes on where another keyring, which this one replaces, has got to with the keys of the same labels.

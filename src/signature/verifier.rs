@@ -132,6 +132,12 @@ impl Verifier {
         Ok(())
     }
 
+    /// Says of the secrets that are accepted now that one more [is on its way](Secrets::awaiting_another), until they are
+    /// [replaced](Self::replace_secrets).
+    pub fn await_another(&self) {
+        self.keyring.load().await_another();
+    }
+
     /// When the secret with this label verified something last, so that a rotation can be finished. Secrets that are
     /// replaced by others of the same label go on being watched. `None` for a label that there is not.
     ///

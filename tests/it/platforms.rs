@@ -2,6 +2,7 @@
 
 mod casapay;
 mod caspay;
+mod catch_up;
 mod diddo;
 mod faults;
 mod managed;

@@ -245,7 +245,9 @@ impl Pages {
         }
         if has_more || events.len() >= limit {
             let created: Vec<_> = events.iter().map(FetchedEvent::created).collect();
-            let too_many = || http.error(EndpointErrorKind::TooManyEvents, OPERATION);
+            // Oldest first: everything before this second has been read.
+            let too_many =
+                || http.error(EndpointErrorKind::TooManyEvents, OPERATION).with_second(window.from);
             let parts = window.divide(&created).ok_or_else(too_many)?;
             self.windows.extend(parts.into_iter().rev());
             return Ok(());

@@ -218,6 +218,10 @@ impl EndpointApi for CasaPay {
         checked("casapay", url, self.http.options().allows_loopback()).map(drop)
     }
 
+    fn call_deadline(&self) -> std::time::Duration {
+        self.http.options().longest_call()
+    }
+
     async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
         Ok(Self::list(self).await?.into_iter().map(Registered::from).collect())
     }

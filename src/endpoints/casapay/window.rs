@@ -22,7 +22,7 @@ impl Window {
         // The second from which on the upper part begins.
         let cut = if created.is_sorted_by(|a, b| a >= b) {
             // Newest first. What is of the last one's second may not all be there.
-            min + 1
+            min.saturating_add(1)
         } else if created.is_sorted() {
             max
         } else {
@@ -36,7 +36,7 @@ impl Window {
         // Both parts must be smaller than the whole.
         let cut = match self.until {
             Some(until) => cut.clamp(self.from + 1, until),
-            None => cut.max(self.from + 1),
+            None => cut.max(self.from.saturating_add(1)),
         };
         Some(vec![Self { from: self.from, until: Some(cut - 1) }, Self { from: cut, until: self.until }])
     }

@@ -159,7 +159,9 @@ impl Http {
                 }
                 return Err(failed.error);
             };
-            repeated |= failed.sent;
+            // What was refused in so many words was not done.
+            use EndpointErrorKind as K;
+            repeated |= matches!(failed.error.kind(), K::Timeout | K::Broken | K::Server);
             sleep(pause).await;
             attempt += 1;
         }
@@ -169,16 +171,19 @@ impl Http {
     fn of_creation(&self, failed: Failed, call: &Call<'_>) -> EndpointError {
         use EndpointErrorKind as K;
         let error = failed.error;
-        match error.kind() {
-            K::Timeout | K::Broken | K::Server | K::Malformed | K::TooLarge if failed.sent => {
-                let mut unknown = self.error(K::OutcomeUnknown, call.operation);
-                if let Some(status) = error.status() {
-                    unknown = unknown.with_answer(status, error.request_id().map(str::to_owned));
-                }
-                unknown.with_retry_after(error.retry_after()).with_source(error)
-            }
-            _ => error,
+        let is_unknown = match error.kind() {
+            K::Timeout | K::Broken | K::Server | K::Malformed | K::TooLarge => failed.sent,
+            // It may be done, and elsewhere to see; or be done later, by an API that did not wait for it.
+            _ => matches!(error.status(), Some(StatusCode::SEE_OTHER | StatusCode::REQUEST_TIMEOUT)),
+        };
+        if !is_unknown {
+            return error;
         }
+        let mut unknown = self.error(K::OutcomeUnknown, call.operation);
+        if let Some(status) = error.status() {
+            unknown = unknown.with_answer(status, error.request_id().map(str::to_owned));
+        }
+        unknown.with_retry_after(error.retry_after()).with_source(error)
     }
 
     async fn attempt(&self, call: &Call<'_>, url: &Url) -> Result<Answer, Failed> {

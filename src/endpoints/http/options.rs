@@ -70,6 +70,10 @@ impl ClientOptions {
         self
     }
 
+    pub(in crate::endpoints) fn longest_call(&self) -> Duration {
+        self.deadline
+    }
+
     pub(in crate::endpoints) fn allows_loopback(&self) -> bool {
         self.allow_loopback
     }

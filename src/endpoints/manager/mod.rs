@@ -1,31 +1,31 @@
 //! Endpoints as they should be: subscribed to what is handled, their secrets kept, one for each URL.
 
 mod rotation;
+mod work;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
 use url::Url;
 
-use self::rotation::Marker;
 pub use self::rotation::{Rotation, RotationPolicy, RotationStep};
-use super::api::{EndpointApi, Registered, Wanted};
+use self::work::Work;
+use super::api::{EndpointApi, Registered};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::lock::{EndpointLock, NoLock};
 use super::sink::SecretSink;
-use super::subscription::{drift, subscription};
-use super::url::same;
+use super::subscription::subscription;
+use crate::clock::{Clock, SystemClock};
 
-/// For how long a lock is held at most. The work of one lock is a few calls, each of which ends within its deadline.
-const HOLD: Duration = Duration::from_secs(120);
-
-/// After this nothing is begun that could create an endpoint, so that it ends before the lock does.
-const LATEST_CREATION: Duration = Duration::from_secs(60);
+/// A lock that is not given back in this time becomes free by itself.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Subscribes a receiver to what it handles, and rotates its secret. Cheap to clone.
 ///
@@ -63,6 +63,12 @@ struct Inner<A, K, L> {
     sink: K,
     lock: L,
     description: String,
+    lead: Duration,
+    clock: Arc<dyn Clock>,
+    /// One at a time among the clones of a manager, whatever the lock is.
+    turn: Mutex<()>,
+    /// When an old endpoint was first found paused.
+    paused: std::sync::Mutex<HashMap<String, SystemTime>>,
 }
 
 /// What [`ensure_endpoint`](EndpointManager::ensure_endpoint) found and did.
@@ -130,7 +136,9 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     /// A manager of the endpoints of `api`, whose secrets go to `sink`. Without a lock: for one instance.
     pub fn new(api: A, sink: K) -> Self {
         let description = "managed by tower-webhook".to_owned();
-        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description }) }
+        let (lead, clock) = (Duration::ZERO, Arc::new(SystemClock));
+        let (turn, paused) = (Mutex::default(), std::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turn, paused }) }
     }
 
     /// Lets one instance at a time look and create. Call it before the others, on a manager that is not shared yet.
@@ -140,10 +148,12 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_lock<L: EndpointLock>(self, lock: L) -> EndpointManager<A, K, L> {
-        let Some(Inner { api, sink, description, .. }) = Arc::into_inner(self.inner) else {
+        let Some(Inner { api, sink, description, lead, clock, turn, paused, .. }) =
+            Arc::into_inner(self.inner)
+        else {
             panic!("the lock of a manager that has been cloned cannot be changed");
         };
-        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description }) }
+        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turn, paused }) }
     }
 }
 
@@ -159,6 +169,36 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
             panic!("the description of a manager that has been cloned cannot be changed");
         };
         inner.description = description.into();
+        self
+    }
+
+    /// How long a rotation waits after it has [announced](SecretSink::announce) a secret, before it creates the endpoint:
+    /// longer than receivers in other processes take to notice, such as the interval in which they
+    /// [follow](super::FileSink::follow) a sink. Default: none, for the one receiver that the sink feeds itself.
+    ///
+    /// # Panics
+    ///
+    /// Where the manager has been cloned.
+    #[must_use]
+    pub fn with_announcement_lead(mut self, lead: Duration) -> Self {
+        let Some(inner) = Arc::get_mut(&mut self.inner) else {
+            panic!("the lead of a manager that has been cloned cannot be changed");
+        };
+        inner.lead = lead;
+        self
+    }
+
+    /// Reads the time of rotations from `clock`, for tests. Default: the system's.
+    ///
+    /// # Panics
+    ///
+    /// Where the manager has been cloned.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        let Some(inner) = Arc::get_mut(&mut self.inner) else {
+            panic!("the clock of a manager that has been cloned cannot be changed");
+        };
+        inner.clock = Arc::new(clock);
         self
     }
 
@@ -191,180 +231,64 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
         let api = self.api();
         api.check_url(url)?;
         let events = subscription(api.provider(), event_types, &api.event_types())?;
-        let url = url.to_owned();
         self.locked(url, |work| async move { work.ensure(events).await }).await
     }
 
     /// Runs `work` under the lock of `url`, in a task that a dropped future does not end.
     async fn locked<T, F>(
         &self,
-        url: String,
+        url: &str,
         work: impl FnOnce(Work<A, K, L>) -> F + Send + 'static,
     ) -> Result<T, EndpointError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, EndpointError>> + Send,
     {
-        let inner = Arc::clone(&self.inner);
-        let provider = inner.api.provider().to_owned();
-        let task = tokio::spawn(async move {
-            let parsed = Url::parse(&url).map_err(|_| inner.error(EndpointErrorKind::InvalidUrl))?;
-            let name = format!("{} {parsed}", inner.api.provider());
-            let held = inner.lock.acquire(&name, HOLD).await;
-            let held = held.map_err(|source| inner.error(EndpointErrorKind::Lock).with_source(source))?;
-            let work =
-                work(Work { inner: Arc::clone(&inner), url: parsed, text: url, begun: Instant::now() });
-            // A panic of a sink must not keep the lock either.
-            let done = AssertUnwindSafe(work).catch_unwind().await;
-            inner.lock.release(held).await;
-            done.unwrap_or_else(|_| Err(inner.error(EndpointErrorKind::Panicked)))
+        let (inner, url) = (Arc::clone(&self.inner), url.to_owned());
+        let (answer, answered) = oneshot::channel();
+        tokio::spawn(async move {
+            let done = under_lock(Arc::clone(&inner), url, work).await;
+            if let Err(Err(error)) = answer.send(done) {
+                inner.abandoned(&error);
+            }
         });
-        task.await.unwrap_or_else(|_| Err(EndpointError::new(EndpointErrorKind::Panicked, &provider)))
+        answered.await.unwrap_or_else(|_| Err(self.inner.error(EndpointErrorKind::Panicked)))
     }
+}
+
+async fn under_lock<A, K, L, T, F>(
+    inner: Arc<Inner<A, K, L>>,
+    url: String,
+    work: impl FnOnce(Work<A, K, L>) -> F,
+) -> Result<T, EndpointError>
+where
+    A: EndpointApi,
+    L: EndpointLock,
+    F: Future<Output = Result<T, EndpointError>>,
+{
+    let _turn = inner.turn.lock().await;
+    let parsed = Url::parse(&url).map_err(|_| inner.error(EndpointErrorKind::InvalidUrl))?;
+    let name = format!("{} {parsed}", inner.api.provider());
+    let held = inner.lock.acquire(&name, work::hold(&inner)).await;
+    let held = held.map_err(|source| inner.error(EndpointErrorKind::Lock).with_source(source))?;
+    // A panic of a sink must not keep the lock.
+    let done = AssertUnwindSafe(work(Work::new(Arc::clone(&inner), parsed, url))).catch_unwind().await;
+    // Nor must a store that hangs keep what was done from whoever waits for it.
+    _ = timeout(RELEASE_TIMEOUT, inner.lock.release(held)).await;
+    done.unwrap_or_else(|_| Err(inner.error(EndpointErrorKind::Panicked)))
 }
 
 impl<A: EndpointApi, K, L> Inner<A, K, L> {
     fn error(&self, kind: EndpointErrorKind) -> EndpointError {
         EndpointError::new(kind, self.api.provider())
     }
-}
 
-/// What is done under a lock.
-struct Work<A, K, L> {
-    inner: Arc<Inner<A, K, L>>,
-    url: Url,
-    /// As the caller wrote it.
-    text: String,
-    begun: Instant,
-}
-
-/// The endpoints of a URL.
-enum Found {
-    None,
-    One(Registered),
-    Rotating { old: Registered, new: Registered },
-}
-
-impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
-    async fn ensure(&self, events: Vec<String>) -> Result<Ensured, EndpointError> {
-        let endpoint = match self.find().await? {
-            Found::None => {
-                let created = self.create(events, self.inner.description.clone(), None).await?;
-                return Ok(Ensured::new(&created, Change::Created, None));
-            }
-            Found::One(endpoint) => endpoint,
-            Found::Rotating { old, new } => {
-                // That of the old one may be what is being replaced because it was lost.
-                self.has_secret(&new).await?;
-                self.update(&old, &events).await?;
-                let (endpoint, change) = self.update(&new, &events).await?;
-                return Ok(Ensured::new(&endpoint, change, Some(old.id().to_owned())));
-            }
-        };
-        self.has_secret(&endpoint).await?;
-        let (endpoint, change) = self.update(&endpoint, &events).await?;
-        Ok(Ensured::new(&endpoint, change, None))
-    }
-
-    async fn of_url(&self) -> Result<Vec<Registered>, EndpointError> {
-        let mut endpoints = self.inner.api.list().await?;
-        endpoints.retain(|endpoint| same(&self.url, endpoint.url()));
-        Ok(endpoints)
-    }
-
-    async fn find(&self) -> Result<Found, EndpointError> {
-        let mut endpoints = self.of_url().await?;
-        let Some(last) = endpoints.pop() else { return Ok(Found::None) };
-        let Some(other) = endpoints.pop() else { return Ok(Found::One(last)) };
-        if endpoints.is_empty() {
-            if Marker::of(&last).is_some_and(|marker| marker.replaces == other.id()) {
-                return Ok(Found::Rotating { old: other, new: last });
-            }
-            if Marker::of(&other).is_some_and(|marker| marker.replaces == last.id()) {
-                return Ok(Found::Rotating { old: last, new: other });
-            }
-        }
-        endpoints.extend([other, last]);
-        let ids = endpoints.iter().map(|endpoint| endpoint.id().to_owned());
-        Err(self.inner.error(EndpointErrorKind::DuplicateEndpoints).with_endpoints(ids))
-    }
-
-    async fn has_secret(&self, endpoint: &Registered) -> Result<(), EndpointError> {
-        let inner = &self.inner;
-        let contains = inner.sink.contains(inner.api.provider(), endpoint.id()).await;
-        let contains = contains.map_err(|source| inner.error(EndpointErrorKind::Sink).with_source(source))?;
-        if contains {
-            return Ok(());
-        }
-        Err(inner.error(EndpointErrorKind::SecretUnknown).with_endpoints([endpoint.id().to_owned()]))
-    }
-
-    async fn update(
-        &self,
-        endpoint: &Registered,
-        events: &[String],
-    ) -> Result<(Registered, Change), EndpointError> {
-        let (added, removed) = drift(endpoint.events(), events);
-        if added.is_empty() && removed.is_empty() {
-            return Ok((endpoint.clone(), Change::Unchanged));
-        }
-        let updated = self.inner.api.set_events(endpoint.id(), events).await?;
-        Ok((updated, Change::Updated { added, removed }))
-    }
-
-    /// Creates an endpoint, and stores its secret before anything else. For one that replaces another, receivers have
-    /// been told to await it.
-    async fn create(
-        &self,
-        events: Vec<String>,
-        description: String,
-        replaced: Option<&Registered>,
-    ) -> Result<Registered, EndpointError> {
-        let Inner { api, sink, .. } = &*self.inner;
-        if self.begun.elapsed() > LATEST_CREATION {
-            // The lock may pass to another instance before the answer comes.
-            self.does_not_come(replaced).await;
-            let error = self.inner.error(EndpointErrorKind::Lock);
-            return Err(error.with_detail("listing the endpoints took too long to create one now"));
-        }
-        let wanted = Wanted::new(&self.text, events, Some(description));
-        match api.create(&wanted).await {
-            Ok((endpoint, secret)) => match sink.store(api.provider(), endpoint.id(), &secret).await {
-                Ok(()) => Ok(endpoint),
-                Err(source) => {
-                    let error = self.inner.error(EndpointErrorKind::SecretNotStored).with_secret(secret);
-                    Err(error.with_endpoints([endpoint.id().to_owned()]).with_source(source))
-                }
-            },
-            Err(error) if error.may_have_created() => Err(self.with_leftovers(error, replaced).await),
-            Err(error) => {
-                self.does_not_come(replaced).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes an announcement back.
-    async fn does_not_come(&self, replaced: Option<&Registered>) {
-        if replaced.is_some() {
-            // What matters is why there is no endpoint.
-            _ = self.inner.sink.withdraw(self.inner.api.provider()).await;
-        }
-    }
-
-    /// Looks for what a creation left behind whose outcome is unknown: an endpoint whose secret nobody has. That is
-    /// not the one that was to be replaced, which delivers.
-    async fn with_leftovers(&self, error: EndpointError, replaced: Option<&Registered>) -> EndpointError {
-        let Ok(endpoints) = self.of_url().await else { return error };
-        let mut unknown = Vec::new();
-        for endpoint in endpoints {
-            let is_known = replaced.is_some_and(|replaced| replaced.id() == endpoint.id())
-                || error.endpoint_ids().iter().any(|id| id == endpoint.id());
-            if !is_known && self.has_secret(&endpoint).await.is_err() {
-                unknown.push(endpoint.id().to_owned());
-            }
-        }
-        error.with_endpoints(unknown)
+    /// Something went wrong, and whoever asked for it has gone.
+    fn abandoned(&self, error: &EndpointError) {
+        #[cfg(feature = "tracing")]
+        tracing::error!(target: "tower_webhook", %error, "managing an endpoint failed, and nobody waits for the error");
+        #[cfg(not(feature = "tracing"))]
+        let _ = error;
     }
 }
 

@@ -1,9 +1,11 @@
 //! From one signing secret to the next: a second endpoint beside the first, until nothing is signed the old way.
 
 use std::fmt;
+use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use super::{EndpointManager, Found, Inner, Work};
+use super::work::{Found, Work};
+use super::{EndpointManager, Inner};
 use crate::clock::unix_seconds;
 use crate::endpoints::api::{EndpointApi, Registered};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
@@ -33,7 +35,7 @@ pub struct Rotation {
 /// use tower_webhook::endpoints::RotationPolicy;
 ///
 /// let day = Duration::from_secs(86_400);
-/// let policy = RotationPolicy::new(3 * day, Duration::from_secs(3600));
+/// let policy = RotationPolicy::new(7 * day, day);
 /// # let _ = policy;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +47,13 @@ pub struct RotationPolicy {
 impl RotationPolicy {
     /// Both endpoints deliver for `overlap`. An event from before the rotation is retried at the old one alone, so that
     /// this should be as long as the provider retries; where that is not documented, what a catch-up would not bring is
-    /// lost when it is too short. The old endpoint is then paused, and deleted when its secret has verified nothing for
-    /// `quiet`, which outlasts what is still on its way.
+    /// lost when it is too short. The old endpoint is then paused, and deleted when it has been paused, and its secret
+    /// has verified nothing, for `quiet`, which outlasts what is still on its way.
+    ///
+    /// After `overlap` and `quiet` have both passed since the pause nothing genuine can be signed with it any more: it is
+    /// deleted even if something still is, so that nobody who has got hold of the secret can keep it valid.
     #[must_use]
-    pub fn new(overlap: Duration, quiet: Duration) -> Self {
+    pub const fn new(overlap: Duration, quiet: Duration) -> Self {
         Self { overlap, quiet }
     }
 }
@@ -64,16 +69,18 @@ pub enum RotationStep {
         /// When the overlap ends.
         until: SystemTime,
     },
-    /// The overlap is over, but nothing has been verified by the new secret yet: the old endpoint stays.
+    /// Nothing has been verified by the new secret yet: the old endpoint stays.
     NewUnused,
+    /// The new endpoint is paused, by somebody else: the old one stays, lest none delivers.
+    NewPaused,
     /// The old endpoint has been paused by this call.
     Paused,
-    /// The old endpoint is paused, and its secret has not been quiet for long enough.
+    /// The old endpoint is paused, and has not been quiet for long enough.
     NotQuiet {
-        /// When it will have been, if nothing more comes; `None` where nobody knows when it was used.
+        /// When it will have been, if nothing more comes; `None` where nobody knows when its secret was used.
         until: Option<SystemTime>,
     },
-    /// The old endpoint has been deleted, and its secret removed from the sink, by this call.
+    /// The old endpoint has been deleted, and its secret removed from the sink.
     Retired {
         /// The endpoint that is gone.
         old: String,
@@ -85,17 +92,33 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// A rotation that has begun is returned as it is.
     ///
     /// The provider may deliver by the new endpoint before anybody here has its secret. So that nothing is refused with
-    /// 401 the sink is told first ([`SecretSink::announce`]), and receivers must know of it before this is called: a
-    /// [`FileSink`](crate::endpoints::FileSink) that [feeds](crate::endpoints::FileSink::feeding) the verifier of this
-    /// process does that by itself; where there are more, announce it by hand and let all of them read the sink once.
+    /// 401 the sink is told first ([`SecretSink::announce`]): a [`FileSink`](crate::endpoints::FileSink) that
+    /// [feeds](crate::endpoints::FileSink::feeding) the verifier of this process passes it on at once, receivers in other
+    /// processes [follow](crate::endpoints::FileSink::follow) it and are given
+    /// [time](Self::with_announcement_lead).
     ///
     /// # Errors
     ///
-    /// [`NotFound`](EndpointErrorKind::NotFound) where there is nothing to rotate, and what
-    /// [`ensure_endpoint`](Self::ensure_endpoint) fails with.
+    /// [`NotFound`](EndpointErrorKind::NotFound) where there is nothing to rotate;
+    /// [`SecretUnknown`](EndpointErrorKind::SecretUnknown) where the sink has not the secret that is in use, which
+    /// receivers that go by the sink would no longer accept: put it there first, under the endpoint's id. Where it is
+    /// lost, [`replace_lost_secret`](Self::replace_lost_secret). [`Conflict`](EndpointErrorKind::Conflict) where the
+    /// provider allows no second endpoint for a URL. And what [`ensure_endpoint`](Self::ensure_endpoint) fails with.
     pub async fn begin_rotation(&self, url: &str) -> Result<Rotation, EndpointError> {
         self.api().check_url(url)?;
-        self.locked(url.to_owned(), |work| async move { work.begin_rotation().await }).await
+        self.locked(url, |work| async move { work.begin_rotation(false).await }).await
+    }
+
+    /// As [`begin_rotation`](Self::begin_rotation), where nobody has the secret of the endpoint: what it delivers is
+    /// refused as it is. The next steps ask neither for an overlap nor for quiet, since nothing can be verified by the old
+    /// secret.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_rotation`](Self::begin_rotation).
+    pub async fn replace_lost_secret(&self, url: &str) -> Result<Rotation, EndpointError> {
+        self.api().check_url(url)?;
+        self.locked(url, |work| async move { work.begin_rotation(true).await }).await
     }
 
     /// Takes the next step of the rotation of `url`, if it is time: pauses the old endpoint, and later deletes it and
@@ -116,14 +139,13 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
         usage: impl Fn(&str) -> Option<SecretUsage> + Send + Sync + 'static,
     ) -> Result<RotationStep, EndpointError> {
         self.api().check_url(url)?;
-        let step =
-            move |work: Work<A, K, L>| async move { work.advance(policy, &usage, SystemTime::now()).await };
-        self.locked(url.to_owned(), step).await
+        let step = move |work: Work<A, K, L>| async move { work.advance(policy, &usage).await };
+        self.locked(url, step).await
     }
 }
 
 impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
-    async fn begin_rotation(&self) -> Result<Rotation, EndpointError> {
+    async fn begin_rotation(&self, is_lost: bool) -> Result<Rotation, EndpointError> {
         let inner = &self.inner;
         let old = match self.find().await? {
             Found::None => {
@@ -131,16 +153,26 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 return Err(error.with_detail("no endpoint has this URL: there is nothing to rotate"));
             }
             Found::Rotating { old, new } => {
-                self.has_secret(&new).await?;
+                self.check_new(&old, &new).await?;
                 return Ok(rotation(&old, &new));
             }
-            Found::One(old) => old,
+            Found::One(old, _) => old,
         };
-        let announced = inner.sink.announce(inner.api.provider()).await;
-        announced.map_err(|source| inner.error(EndpointErrorKind::Sink).with_source(source))?;
-        let marker = Marker { replaces: old.id().to_owned(), since: unix_seconds(SystemTime::now()) };
+        if !is_lost && !self.has_secret(&old).await? {
+            return Err(self.secret_unknown(&old));
+        }
+        self.announce().await?;
+        tokio::time::sleep(inner.lead).await;
+        let marker = Marker { replaces: old.id().to_owned(), since: unix_seconds(inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
-        let new = self.create(old.events().to_vec(), description, Some(&old)).await?;
+        let new = self.create(old.events().to_vec(), description, Some(&old)).await.map_err(|error| {
+            if error.kind() == EndpointErrorKind::Conflict {
+                return error.with_advice(
+                    "the provider allows no second endpoint like this one: rotate by hand, with an endpoint of another URL",
+                );
+            }
+            error
+        })?;
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(marker.since);
         Ok(Rotation { old: old.id().to_owned(), new: new.id().to_owned(), since })
     }
@@ -149,28 +181,48 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         &self,
         policy: RotationPolicy,
         usage: &(impl Fn(&str) -> Option<SecretUsage> + Sync),
-        now: SystemTime,
     ) -> Result<RotationStep, EndpointError> {
         let Inner { api, sink, .. } = &*self.inner;
-        let Found::Rotating { old, new } = self.find().await? else { return Ok(RotationStep::NotRotating) };
-        match next(policy, rotation(&old, &new).since, old.is_active(), usage(old.id()), usage(new.id()), now)
-        {
+        let (old, new) = match self.find().await? {
+            Found::Rotating { old, new } => (old, new),
+            Found::None => return Ok(RotationStep::NotRotating),
+            Found::One(_, replaced) => {
+                let removed = self.forget(replaced).await?;
+                return Ok(removed.map_or(RotationStep::NotRotating, |old| RotationStep::Retired { old }));
+            }
+        };
+        let now = self.inner.clock.now();
+        let state = State {
+            since: rotation(&old, &new).since,
+            new_is_active: new.is_active(),
+            new_usage: usage(new.id()),
+            old_is_known: self.has_secret(&old).await?,
+            old_usage: usage(old.id()),
+            old_paused: (!old.is_active()).then(|| self.inner.paused_since(old.id(), now)),
+        };
+        match next(policy, state, now) {
             Next::Wait(step) => Ok(step),
             Next::Pause => {
                 api.set_active(old.id(), false).await?;
+                self.inner.paused_since(old.id(), now);
                 Ok(RotationStep::Paused)
             }
             Next::Retire => {
                 api.delete(old.id()).await?;
+                // Where this fails, the next call finds out that it is still to do.
                 let removed = sink.remove(api.provider(), old.id()).await;
-                removed.map_err(|source| {
-                    // No later call finds out which one it was.
-                    let error = self.inner.error(EndpointErrorKind::Sink).with_source(source);
-                    error.with_endpoints([old.id().to_owned()])
-                })?;
+                removed.map_err(|source| self.sink_failed(source).with_endpoints([old.id().to_owned()]))?;
                 Ok(RotationStep::Retired { old: old.id().to_owned() })
             }
         }
+    }
+}
+
+impl<A, K, L> Inner<A, K, L> {
+    /// When this process first saw that an endpoint was paused. One that has just been started takes it for paused now.
+    fn paused_since(&self, id: &str, now: SystemTime) -> SystemTime {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused.entry(id.to_owned()).or_insert(now)
     }
 }
 
@@ -189,27 +241,44 @@ enum Next {
     Retire,
 }
 
-fn next(
-    policy: RotationPolicy,
+/// How two endpoints of one URL are.
+#[derive(Clone, Copy)]
+struct State {
     since: SystemTime,
-    old_is_active: bool,
-    old: Option<SecretUsage>,
-    new: Option<SecretUsage>,
-    now: SystemTime,
-) -> Next {
-    if old_is_active {
-        // Where no time is so late, it never ends.
-        let Some(until) = since.checked_add(policy.overlap) else {
-            return Next::Wait(RotationStep::NewUnused);
-        };
-        if now < until {
-            return Next::Wait(RotationStep::Overlapping { until });
-        }
-        let is_used = new.is_some_and(|usage| usage.last_used().is_some());
-        return if is_used { Next::Pause } else { Next::Wait(RotationStep::NewUnused) };
+    new_is_active: bool,
+    new_usage: Option<SecretUsage>,
+    /// Whether the sink has its secret.
+    old_is_known: bool,
+    old_usage: Option<SecretUsage>,
+    /// Since when it is known to be paused.
+    old_paused: Option<SystemTime>,
+}
+
+fn next(policy: RotationPolicy, state: State, now: SystemTime) -> Next {
+    if !state.new_is_active {
+        return Next::Wait(RotationStep::NewPaused);
     }
-    let quiet_since = old.map(|usage| usage.last_used().unwrap_or(usage.watched_since()));
-    match quiet_since.and_then(|quiet_since| quiet_since.checked_add(policy.quiet)) {
+    let new_is_used = state.new_usage.is_some_and(|usage| usage.last_used().is_some());
+    if !state.old_is_known {
+        // Nothing can be verified by its secret, so that nothing is lost with it.
+        return if new_is_used { Next::Retire } else { Next::Wait(RotationStep::NewUnused) };
+    }
+    // Whoever has paused the old one: an overlap is an overlap. Where no time is so late, it never ends.
+    let Some(until) = state.since.checked_add(policy.overlap) else {
+        return Next::Wait(RotationStep::NewUnused);
+    };
+    if now < until {
+        return Next::Wait(RotationStep::Overlapping { until });
+    }
+    if !new_is_used {
+        return Next::Wait(RotationStep::NewUnused);
+    }
+    let Some(paused) = state.old_paused else { return Next::Pause };
+    let latest = policy.overlap.checked_add(policy.quiet).and_then(|longest| paused.checked_add(longest));
+    let used = state.old_usage.map(|usage| usage.last_used().unwrap_or(usage.watched_since()));
+    let quiet = used.and_then(|used| used.max(paused).checked_add(policy.quiet));
+    // The earlier one, of those that there are.
+    match [quiet, latest].into_iter().flatten().min() {
         Some(until) if until <= now => Next::Retire,
         until => Next::Wait(RotationStep::NotQuiet { until }),
     }
@@ -260,26 +329,79 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_old_endpoint_is_paused_when_both_have_delivered_for_long_enough() {
-        let policy = RotationPolicy::new(Duration::from_secs(100), Duration::from_secs(10));
-        let step = |new, now| next(policy, at(1000), true, seen(0, 1099), new, at(now));
-        assert_eq!(step(seen(0, 1050), 1099), Next::Wait(RotationStep::Overlapping { until: at(1100) }));
-        assert_eq!(step(seen(0, 1050), 1100), Next::Pause);
-        assert_eq!(step(seen(0, None), 5000), Next::Wait(RotationStep::NewUnused));
-        assert_eq!(step(None, 5000), Next::Wait(RotationStep::NewUnused));
+    /// Both deliver since 1000, and the new one has been used.
+    fn both() -> State {
+        State {
+            since: at(1000),
+            new_is_active: true,
+            new_usage: seen(0, 1050),
+            old_is_known: true,
+            old_usage: seen(0, 1099),
+            old_paused: None,
+        }
+    }
+
+    fn step(state: State, now: u64) -> Next {
+        next(RotationPolicy::new(Duration::from_secs(100), Duration::from_secs(10)), state, at(now))
     }
 
     #[test]
-    fn the_old_endpoint_is_deleted_when_its_secret_has_been_quiet() {
-        let policy = RotationPolicy::new(Duration::ZERO, Duration::from_secs(10));
-        let step = |old, now| next(policy, at(0), false, old, seen(0, 1), at(now));
+    fn the_old_endpoint_is_paused_when_both_have_delivered_for_long_enough() {
+        assert_eq!(step(both(), 1099), Next::Wait(RotationStep::Overlapping { until: at(1100) }));
+        assert_eq!(step(both(), 1100), Next::Pause);
+        for new_usage in [seen(0, None), None] {
+            assert_eq!(step(State { new_usage, ..both() }, 5000), Next::Wait(RotationStep::NewUnused));
+        }
+    }
+
+    #[test]
+    fn while_the_new_endpoint_is_paused_the_old_one_stays() {
+        for old_paused in [None, Some(at(0))] {
+            let state = State { new_is_active: false, old_paused, ..both() };
+            assert_eq!(step(state, 9000), Next::Wait(RotationStep::NewPaused));
+        }
+    }
+
+    #[test]
+    fn an_old_endpoint_that_somebody_else_has_paused_is_kept_as_long_as_any() {
+        let early = State { old_paused: Some(at(900)), ..both() };
+        assert_eq!(step(early, 1099), Next::Wait(RotationStep::Overlapping { until: at(1100) }));
+        let unused = State { new_usage: seen(0, None), ..early };
+        assert_eq!(step(unused, 1200), Next::Wait(RotationStep::NewUnused));
+        assert_eq!(step(early, 1200), Next::Retire);
+    }
+
+    #[test]
+    fn the_old_endpoint_is_deleted_when_it_has_been_quiet_since_the_pause() {
         let not_quiet = |until| Next::Wait(RotationStep::NotQuiet { until });
-        assert_eq!(step(seen(0, 1000), 1009), not_quiet(Some(at(1010))));
-        assert_eq!(step(seen(0, 1000), 1010), Next::Retire);
+        // Its secret was used last long before.
+        let paused = State { old_usage: seen(0, 500), old_paused: Some(at(1100)), ..both() };
+        assert_eq!(step(paused, 1109), not_quiet(Some(at(1110))));
+        assert_eq!(step(paused, 1110), Next::Retire);
+        let late = State { old_usage: seen(0, 1105), ..paused };
+        assert_eq!(step(late, 1114), not_quiet(Some(at(1115))));
+        assert_eq!(step(late, 1115), Next::Retire);
         // One that was started a moment ago has not seen what was used before.
-        assert_eq!(step(seen(1005, None), 1010), not_quiet(Some(at(1015))));
-        assert_eq!(step(seen(1000, None), 1010), Next::Retire);
-        assert_eq!(step(None, 9999), not_quiet(None));
+        let restarted = State { old_usage: seen(1107, None), ..paused };
+        assert_eq!(step(restarted, 1116), not_quiet(Some(at(1117))));
+    }
+
+    #[test]
+    fn nobody_keeps_a_secret_valid_by_using_it() {
+        let used = |last| State { old_usage: last, old_paused: Some(at(1100)), ..both() };
+        assert_eq!(
+            step(used(seen(0, 1209)), 1209),
+            Next::Wait(RotationStep::NotQuiet { until: Some(at(1210)) })
+        );
+        assert_eq!(step(used(seen(0, 1210)), 1210), Next::Retire);
+        assert_eq!(step(used(None), 1210), Next::Retire);
+    }
+
+    #[test]
+    fn a_secret_that_nobody_has_is_not_waited_for() {
+        let lost = State { old_is_known: false, old_usage: None, ..both() };
+        assert_eq!(step(lost, 1000), Next::Retire);
+        let unused = State { new_usage: seen(0, None), ..lost };
+        assert_eq!(step(unused, 9000), Next::Wait(RotationStep::NewUnused));
     }
 }

@@ -109,6 +109,13 @@ fn text(variable: &str, entries: &[Entry]) -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
+fn has_room(entries: &[Entry]) -> io::Result<()> {
+    if entries.len() >= 2 {
+        return Err(io::Error::other("there are two secrets already: remove one of them"));
+    }
+    Ok(())
+}
+
 fn name(provider: &str, endpoint_id: &str) -> Result<String, BoxError> {
     if !is_id(endpoint_id) {
         return Err("an endpoint's id that cannot stand in a file".into());
@@ -117,15 +124,18 @@ fn name(provider: &str, endpoint_id: &str) -> Result<String, BoxError> {
 }
 
 impl SecretSink for EnvFileSink {
+    /// Fails where there is no room for another secret, or the file cannot be replaced.
+    async fn announce(&self, _: &str, _: &str) -> Result<(), BoxError> {
+        self.change(|entries| has_room(entries)).await
+    }
+
     /// Two at most, as many as a rotation has: a third one is refused, since it would push out one that may be in use.
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
         let endpoint = name(provider, endpoint_id)?;
         let secret = Zeroizing::new(secret.expose().to_owned());
         self.change(move |entries| {
             entries.retain(|entry| entry.endpoint != endpoint);
-            if entries.len() >= 2 {
-                return Err(io::Error::other("there are two secrets already: remove one of them"));
-            }
+            has_room(entries)?;
             entries.insert(0, Entry { endpoint, secret });
             Ok(())
         })

@@ -3,7 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
 use super::{SecretSink, write};
@@ -14,8 +19,8 @@ use crate::signature::{Secret, Secrets, Verifier};
 /// Keeps each endpoint's secret in a file of its own, readable by its owner alone (0600), in a directory that exists.
 /// A secret's label is its endpoint's id.
 ///
-/// Receivers read the secrets with [`secrets`](Self::secrets), at the start and, where rotations happen while they run,
-/// again and again; the one that rotates [feeds](Self::feeding) its verifier at once.
+/// Receivers read the secrets with [`secrets`](Self::secrets) at their start. The one that rotates
+/// [feeds](Self::feeding) its verifier, others [follow](Self::follow) the directory.
 ///
 /// ```
 /// use tower_webhook::Secret;
@@ -35,46 +40,109 @@ use crate::signature::{Secret, Secrets, Verifier};
 pub struct FileSink {
     directory: PathBuf,
     fed: Vec<(String, Verifier)>,
+    /// Reads of the directory that verifiers are fed with, one at a time: the last one to feed has read last.
+    feeding: Arc<Mutex<()>>,
 }
 
-const SUFFIX: &str = ".secret";
+const SECRET: &str = ".secret";
+const ANNOUNCED: &str = ".announced";
+
+/// An announcement that nobody has withdrawn, since its process was killed, holds for so long: no creation takes longer.
+const ANNOUNCEMENT_EXPIRY: Duration = Duration::from_secs(3600);
 
 impl FileSink {
-    /// Files in `directory`. Let nobody else write there.
+    /// Files in `directory`. Let nobody else write there, and have one for each URL that events are delivered to: what is
+    /// in it is accepted.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), fed: Vec::new() }
+        Self { directory: directory.into(), fed: Vec::new(), feeding: Arc::default() }
     }
 
-    /// Gives `verifier` the secrets of `provider` whenever they change here, so that the receiver of this process needs
-    /// no restart: from [`WebhookLayer::verifier`](crate::WebhookLayer::verifier).
+    /// Gives `verifier` the secrets of `provider` whenever they change through this sink, so that the receiver of this
+    /// process needs no restart: from [`WebhookLayer::verifier`](crate::WebhookLayer::verifier). Its other secrets are
+    /// replaced.
     #[must_use]
     pub fn feeding(mut self, provider: &str, verifier: Verifier) -> Self {
         self.fed.push((provider.to_owned(), verifier));
         self
     }
 
+    /// Reads the directory again in this interval, for the verifiers that this sink [feeds](Self::feeding), until what it
+    /// returns is dropped: for receivers that do not rotate, beside one that does, which then gives them
+    /// [time](crate::endpoints::EndpointManager::with_announcement_lead). What cannot be read is logged and leaves the
+    /// secrets as they are.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and where the interval is zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_webhook::endpoints::{FileSink, SecretSink as _};
+    /// use tower_webhook::{Secret, casapay};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_webhook::BoxError> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let one = FileSink::new(directory); // in a process that rotates
+    /// one.store("casapay", "we_1", &Secret::new("whsec_0123456789abcdef")?).await?;
+    ///
+    /// let verifier = casapay::provider().verifier(one.secrets("casapay")?)?; // in another one, of its layer
+    /// let other = FileSink::new(directory).feeding("casapay", verifier.clone());
+    /// let following = other.follow(Duration::from_millis(10)); // in production: some seconds
+    ///
+    /// one.store("casapay", "we_2", &Secret::new("whsec_fedcba9876543210")?).await?;
+    /// while verifier.secret_usage("we_2").is_none() {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// # drop(following);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "it ends when this is dropped"]
+    pub fn follow(&self, every: Duration) -> Following {
+        let sink = self.clone();
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let task = tokio::spawn(async move {
+            loop {
+                ticks.tick().await;
+                for (provider, _) in &sink.fed {
+                    if let Err(error) = sink.feed(provider).await {
+                        unfed(&*error);
+                    }
+                }
+            }
+        });
+        Following { task }
+    }
+
     /// The secrets of a provider's endpoints, labelled with the endpoints' ids. While one more is
-    /// [announced](SecretSink::announce), they [await](Secrets::awaiting_another) it.
+    /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it.
     ///
     /// # Errors
     ///
     /// Where the directory or a file cannot be read, and [`ConfigError::NoSecrets`] where there is none.
     pub fn secrets(&self, provider: &str) -> Result<Secrets, BoxError> {
-        let mut found = Vec::new();
         // Looked for first: a secret is stored before its announcement goes.
-        let is_announced = self.announcement(provider)?.try_exists()?;
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)) else { continue };
-            let Some(id) = id.strip_prefix(provider).and_then(|id| id.strip_prefix('.')) else { continue };
-            if is_id(id) {
-                let text = Zeroizing::new(fs::read_to_string(entry.path())?);
-                // One that was put there by hand ends as editors end files.
-                let text = text.trim_end_matches(['\r', '\n']);
-                // One that the provider made short is better than none.
-                found.push((id.to_owned(), Secret::weak(text)?));
+        let is_announced = self.is_announced(provider)?;
+        let mut found = Vec::new();
+        for entry in self.files(provider, SECRET)? {
+            let (id, path) = entry?;
+            if !is_id(&id) {
+                continue;
             }
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => Zeroizing::new(text),
+                // Removed a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(format!("{}: {error}", path.display()).into()),
+            };
+            // One that was put there by hand ends as editors end files.
+            let text = text.trim_end_matches(['\r', '\n']);
+            // One that the provider made short is better than none.
+            let secret = Secret::weak(text).map_err(|error| format!("{}: {error}", path.display()))?;
+            found.push((id, secret));
         }
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         if found.is_empty() {
@@ -84,26 +152,71 @@ impl FileSink {
         Ok(if is_announced { secrets.awaiting_another() } else { secrets })
     }
 
-    fn path(&self, provider: &str, endpoint_id: &str) -> io::Result<PathBuf> {
+    fn is_announced(&self, provider: &str) -> io::Result<bool> {
+        for entry in self.files(provider, ANNOUNCED)? {
+            let (_, path) = entry?;
+            let age = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                Ok(modified) => modified.elapsed().unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if age < ANNOUNCEMENT_EXPIRY {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The files of a provider whose names end so, with what stands between.
+    fn files(
+        &self,
+        provider: &str,
+        suffix: &'static str,
+    ) -> io::Result<impl Iterator<Item = io::Result<(String, PathBuf)>> + use<>> {
+        let provider = provider.to_owned();
+        let named = move |name: &str| {
+            let middle = name.strip_suffix(suffix)?.strip_prefix(&*provider)?.strip_prefix('.')?;
+            Some(middle.to_owned())
+        };
+        Ok(fs::read_dir(&self.directory)?.filter_map(move |entry| match entry {
+            Ok(entry) => Some(Ok((entry.file_name().to_str().and_then(&named)?, entry.path()))),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    fn path(&self, provider: &str, middle: &str, suffix: &str) -> io::Result<PathBuf> {
         // Both come from outside, and shall lead nowhere else.
         crate::provider::check_name(provider).map_err(io::Error::other)?;
-        if provider.starts_with('.') || !is_id(endpoint_id) {
+        if provider.starts_with('.') || !is_id(middle) {
             return Err(io::Error::other("an endpoint's id that cannot name a file"));
         }
-        Ok(self.directory.join(format!("{provider}.{endpoint_id}{SUFFIX}")))
+        Ok(self.directory.join(format!("{provider}.{middle}{suffix}")))
     }
 
-    fn announcement(&self, provider: &str) -> io::Result<PathBuf> {
-        crate::provider::check_name(provider).map_err(io::Error::other)?;
-        Ok(self.directory.join(format!("{provider}.announced")))
+    fn announcement(&self, provider: &str, url: &str) -> io::Result<PathBuf> {
+        let url = const_hex::encode(&Sha256::digest(url)[..8]);
+        self.path(provider, &url, ANNOUNCED)
     }
 
-    fn feed(&self, provider: &str) -> Result<(), BoxError> {
+    async fn feed(&self, provider: &str) -> Result<(), BoxError> {
+        if self.fed.is_empty() {
+            return Ok(());
+        }
+        let (sink, provider) = (self.clone(), provider.to_owned());
+        tokio::task::spawn_blocking(move || sink.feed_now(&provider)).await?
+    }
+
+    fn feed_now(&self, provider: &str) -> Result<(), BoxError> {
+        let _feeding = self.feeding.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, verifier) in self.fed.iter().filter(|(name, _)| name == provider) {
             match self.secrets(provider) {
                 Ok(secrets) => verifier.replace_secrets(secrets)?,
                 // A receiver without any secret cannot be: it keeps those that it has.
-                Err(error) if error.downcast_ref() == Some(&ConfigError::NoSecrets) => {}
+                Err(error) if error.downcast_ref() == Some(&ConfigError::NoSecrets) => {
+                    if self.is_announced(provider)? {
+                        verifier.await_another();
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -112,34 +225,57 @@ impl FileSink {
 }
 
 impl SecretSink for FileSink {
-    async fn announce(&self, provider: &str) -> Result<(), BoxError> {
-        let path = self.announcement(provider)?;
+    async fn announce(&self, provider: &str, url: &str) -> Result<(), BoxError> {
+        let path = self.announcement(provider, url)?;
         write::blocking(move || write::replace(&path, "")).await?;
-        self.feed(provider)
+        self.feed(provider).await
     }
 
-    async fn withdraw(&self, provider: &str) -> Result<(), BoxError> {
-        let path = self.announcement(provider)?;
+    async fn withdraw(&self, provider: &str, url: &str) -> Result<(), BoxError> {
+        let path = self.announcement(provider, url)?;
         write::blocking(move || write::remove(&path)).await?;
-        self.feed(provider)
+        self.feed(provider).await
     }
 
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
-        let (path, announcement) = (self.path(provider, endpoint_id)?, self.announcement(provider)?);
+        let path = self.path(provider, endpoint_id, SECRET)?;
         let text = Zeroizing::new(secret.expose().to_owned());
         write::blocking(move || write::replace(&path, &text)).await?;
-        write::blocking(move || write::remove(&announcement)).await?;
-        self.feed(provider)
+        // It is stored, whatever else is wrong in the directory.
+        if let Err(error) = self.feed(provider).await {
+            unfed(&*error);
+        }
+        Ok(())
     }
 
     async fn contains(&self, provider: &str, endpoint_id: &str) -> Result<bool, BoxError> {
-        let path = self.path(provider, endpoint_id)?;
+        let path = self.path(provider, endpoint_id, SECRET)?;
         Ok(write::blocking(move || path.try_exists()).await?)
     }
 
     async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
-        let path = self.path(provider, endpoint_id)?;
+        let path = self.path(provider, endpoint_id, SECRET)?;
         write::blocking(move || write::remove(&path)).await?;
-        self.feed(provider)
+        self.feed(provider).await
     }
+}
+
+/// Follows a directory of secrets until it is dropped. From [`FileSink::follow`].
+#[derive(Debug)]
+pub struct Following {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A verifier keeps the secrets that it has.
+fn unfed(error: &(dyn std::error::Error + Send + Sync)) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: "tower_webhook", error = %error, "signing secrets cannot be read; those before stay in use");
+    #[cfg(not(feature = "tracing"))]
+    let _ = error;
 }

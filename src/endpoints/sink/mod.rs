@@ -7,7 +7,7 @@ mod write;
 use std::future::Future;
 
 pub use self::env_file::EnvFileSink;
-pub use self::file::FileSink;
+pub use self::file::{FileSink, Following};
 use crate::error::BoxError;
 use crate::signature::Secret;
 
@@ -16,22 +16,24 @@ use crate::signature::Secret;
 ///
 /// A secret is shown once. [`EndpointManager`](super::EndpointManager) hands it over before it does anything else.
 pub trait SecretSink: Send + Sync + 'static {
-    /// A new endpoint is about to be created for a URL that events are delivered to already: they may be signed with its
-    /// secret before that is known to anybody here. Receivers should
-    /// [answer 503](crate::Secrets::awaiting_another) from now on to what no secret verifies. Does nothing by default:
-    /// a sender then hears 401 for a moment, which some take as final.
-    fn announce(&self, provider: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
-        let _ = provider;
+    /// An endpoint is about to be created for `url`, whose secret will be stored here. An error keeps it from being
+    /// created: let it fail now what would fail to store.
+    ///
+    /// Events may be delivered there already, and be signed with the new secret before that is known to anybody here:
+    /// receivers should [answer 503](crate::Secrets::awaiting_another) from now on to what no secret verifies. Where they
+    /// do not, a sender hears 401 for a moment, which some take as final. Does nothing by default.
+    fn announce(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = (provider, url);
         async { Ok(()) }
     }
 
-    /// The endpoint that was announced does not come: it was not created.
-    fn withdraw(&self, provider: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
-        let _ = provider;
+    /// What was announced for `url` has been stored, or does not come.
+    fn withdraw(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = (provider, url);
         async { Ok(()) }
     }
 
-    /// Stores the secret of an endpoint. It must be durable when this returns; and what was announced has come.
+    /// Stores the secret of an endpoint. It must be durable when this returns, within 30 seconds.
     fn store(
         &self,
         provider: &str,
@@ -53,12 +55,12 @@ pub trait SecretSink: Send + Sync + 'static {
 
 /// Shared by several managers.
 impl<K: SecretSink> SecretSink for std::sync::Arc<K> {
-    fn announce(&self, provider: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
-        (**self).announce(provider)
+    fn announce(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        (**self).announce(provider, url)
     }
 
-    fn withdraw(&self, provider: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
-        (**self).withdraw(provider)
+    fn withdraw(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        (**self).withdraw(provider, url)
     }
 
     fn store(

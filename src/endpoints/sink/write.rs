@@ -1,8 +1,13 @@
 //! Files that only their owner reads, and that are whole or not there.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::Path;
+
+/// How the name of a file ends that is being written.
+const LEFTOVER: &str = ".new";
 
 /// Replaces the file at `path`, 0600, so that it survives a crash at any point: as it was, or as it becomes.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
@@ -10,14 +15,9 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
         directory_of(path).ok_or_else(|| io::Error::other("the path of a file has a directory"))?;
     let mut name =
         path.file_name().ok_or_else(|| io::Error::other("the path of a file has a name"))?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    // Another with each call, in whatever container: processes there share their ids.
+    name.push(format!(".{:016x}{LEFTOVER}", RandomState::new().hash_one(std::process::id())));
     let temporary = directory.join(name);
-    // What a crash has left there is nobody's.
-    if let Err(error) = fs::remove_file(&temporary)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -34,12 +34,29 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     sync(directory)
 }
 
-/// Removes the file at `path`; that it is not there is no error.
+/// Removes the file at `path`, and what a crash has left of writing it; that it is not there is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Ok(()) => directory_of(path).map_or(Ok(()), sync),
+    let name = path.file_name().and_then(OsStr::to_str);
+    if let (Some(directory), Some(name)) = (directory_of(path), name) {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let is_leftover = |other: &str| {
+                other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(LEFTOVER))
+            };
+            if entry.file_name().to_str().is_some_and(is_leftover) {
+                removed(fs::remove_file(entry.path()))?;
+            }
+        }
+    }
+    removed(fs::remove_file(path))?;
+    directory_of(path).map_or(Ok(()), sync)
+}
+
+/// What is not there need not be removed.
+fn removed(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        result => result,
     }
 }
 

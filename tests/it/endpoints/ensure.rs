@@ -19,7 +19,8 @@ async fn an_endpoint_is_created_once_and_its_secret_stored() {
     let [endpoint] = &api.endpoints()[..] else { panic!("one") };
     assert_eq!((endpoint.url(), endpoint.events()), (URL, &types(&["charge.failed", "invoice.paid"])[..]));
     assert_eq!(endpoint.description(), Some("managed by tower-webhook"));
-    assert_eq!(api.journal.read(), ["list", "create", "store acme we_1"]);
+    let asked = ["list", "announce acme", "create", "store acme we_1", "withdraw acme"];
+    assert_eq!(api.journal.read(), asked);
 
     let again = manager.ensure_endpoint(URL, ["charge.failed", "invoice.paid"]).await.unwrap();
     assert_eq!((&*again.endpoint_id, again.change), ("we_1", Change::Unchanged));

@@ -94,7 +94,7 @@ async fn nothing_shows_a_key_or_a_secret() {
     let lock = StoreLock::new(LruStore::new(10));
     shown += &format!("{lock:?}");
     let manager = EndpointManager::new(api.clone(), vault.clone()).with_lock(lock);
-    vault.set(Mood::Fails);
+    vault.set(Mood::FailsToStore);
     let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     shown += &format!("{manager:?} {} {:?}", told(&error), error.take_secret());
 

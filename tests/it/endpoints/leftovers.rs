@@ -93,16 +93,23 @@ async fn a_rotation_that_lost_its_answer_names_the_new_endpoint_alone() {
         if old_is_known {
             vault.put("old");
         }
+        let begin = async || {
+            if old_is_known {
+                manager.begin_rotation(URL).await
+            } else {
+                manager.replace_lost_secret(URL).await
+            }
+        };
         api.fail_creation(Kind::OutcomeUnknown, true);
-        let error = failure(manager.begin_rotation(URL).await);
+        let error = failure(begin().await);
         assert_eq!((error.kind(), error.endpoint_ids()), (Kind::OutcomeUnknown, &types(&["we_1"])[..]));
         // It may deliver: what it signs is not to be refused for good.
         assert_eq!(api.journal.read(), ["list", "announce acme", "create", "list"]);
 
-        let error = failure(manager.begin_rotation(URL).await);
+        let error = failure(begin().await);
         assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretUnknown, &types(&["we_1"])[..]));
         api.lose("we_1");
-        let rotation = manager.begin_rotation(URL).await.unwrap();
+        let rotation = begin().await.unwrap();
         assert_eq!((&*rotation.old, &*rotation.new), ("old", "we_2"));
     }
 }

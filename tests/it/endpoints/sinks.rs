@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use tower_webhook::endpoints::{FileSink, SecretSink as _};
 use tower_webhook::{Secret, Secrets, WebhookLayer, casapay, testing};
 
-use super::api::{WHSEC, assert_discreet};
+use super::api::{URL, WHSEC, assert_discreet};
 use crate::stage::{Verdict, verdict};
 use crate::support::{Calls, casapay_body};
 
@@ -120,7 +120,7 @@ async fn no_id_and_no_provider_leads_out_of_the_directory() {
     }
     for provider in ["../casapay", "", "Casa/pay"] {
         assert!(
-            sink.announce(provider).await.is_err() && sink.withdraw(provider).await.is_err(),
+            sink.announce(provider, URL).await.is_err() && sink.withdraw(provider, URL).await.is_err(),
             "{provider}"
         );
         assert!(sink.secrets(provider).is_err(), "{provider}");
@@ -134,7 +134,7 @@ async fn a_directory_that_is_not_there_is_an_error() {
     let sink = FileSink::new(directory.path().join("missing"));
     for error in [
         sink.store("casapay", "we_1", &secret(WHSEC)).await.unwrap_err(),
-        sink.announce("casapay").await.unwrap_err(),
+        sink.announce("casapay", URL).await.unwrap_err(),
         sink.secrets("casapay").unwrap_err(),
     ] {
         assert_discreet(&format!("{error} {error:?}"));
@@ -171,6 +171,13 @@ fn receiver(secrets: impl Into<Secrets>) -> (WebhookLayer, impl AsyncFn(&str) ->
     (layer, answers)
 }
 
+/// A secret of nobody.
+const OTHER: &str = "whsec_nobody-has-ever-heard-of-this";
+
+fn announced(directory: &Path) -> usize {
+    names(directory).iter().filter(|name| name.ends_with(".announced")).count()
+}
+
 const ACCEPTED: [Verdict; 2] = [(200, "handled"), (200, "duplicate")];
 const REFUSED: Verdict = (401, "signature_mismatch");
 const AWAITED: Verdict = (503, "secrets_unavailable");
@@ -181,10 +188,11 @@ async fn a_verifier_is_fed_with_what_comes_and_goes_and_is_announced() {
     let (layer, answers) = receiver(secret(OLD));
     let verifier = layer.verifier();
     let sink = FileSink::new(directory.path()).feeding("casapay", verifier.clone());
-    // A sink that has nothing takes nothing away.
-    sink.announce("casapay").await.unwrap();
+    // A sink that has nothing takes nothing away, but says what is on its way.
+    sink.announce("casapay", URL).await.unwrap();
     assert!(ACCEPTED.contains(&answers(OLD).await));
-    sink.withdraw("casapay").await.unwrap();
+    assert_eq!(answers(NEW).await, AWAITED);
+    sink.withdraw("casapay", URL).await.unwrap();
 
     sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
     assert!(ACCEPTED.contains(&answers(OLD).await) && verifier.secret_usage("we_1").is_some());
@@ -192,23 +200,89 @@ async fn a_verifier_is_fed_with_what_comes_and_goes_and_is_announced() {
     sink.store("diddo", "we_9", &secret(NEW)).await.unwrap();
     assert_eq!(answers(NEW).await, REFUSED, "another provider's");
 
-    sink.announce("casapay").await.unwrap();
+    sink.announce("casapay", URL).await.unwrap();
     assert_eq!(answers(NEW).await, AWAITED);
     assert!(ACCEPTED.contains(&answers(OLD).await));
-    assert!(names(directory.path()).contains(&"casapay.announced".to_owned()));
+    assert_eq!(announced(directory.path()), 1);
     // Another process reads the same.
     let (_, other) = receiver(FileSink::new(directory.path()).secrets("casapay").unwrap());
     assert_eq!(other(NEW).await, AWAITED);
 
-    sink.withdraw("casapay").await.unwrap();
+    sink.withdraw("casapay", URL).await.unwrap();
     assert_eq!(answers(NEW).await, REFUSED);
-    sink.announce("casapay").await.unwrap();
+    sink.announce("casapay", URL).await.unwrap();
     sink.store("casapay", "we_2", &secret(NEW)).await.unwrap();
     assert!(ACCEPTED.contains(&answers(NEW).await) && ACCEPTED.contains(&answers(OLD).await));
-    assert!(!names(directory.path()).contains(&"casapay.announced".to_owned()));
+    // What is announced for one URL is not withdrawn for another.
+    sink.withdraw("casapay", "https://shop.example/other").await.unwrap();
+    assert_eq!(answers(OTHER).await, AWAITED);
+    sink.withdraw("casapay", URL).await.unwrap();
+    assert_eq!((answers(OTHER).await, announced(directory.path())), (REFUSED, 0));
 
     sink.remove("casapay", "we_1").await.unwrap();
     assert_eq!(answers(OLD).await, REFUSED);
     sink.remove("casapay", "we_2").await.unwrap();
     assert!(ACCEPTED.contains(&answers(NEW).await), "a receiver keeps its last secret");
+}
+
+/// Of a process that was killed between the announcement and what it announced.
+#[tokio::test]
+async fn an_announcement_that_nobody_withdraws_expires() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    sink.announce("casapay", URL).await.unwrap();
+    let name = names(directory.path()).into_iter().find(|name| name.ends_with(".announced")).unwrap();
+    let file = fs::File::options().write(true).open(directory.path().join(name)).unwrap();
+    for (minutes, expected) in [(59, AWAITED), (61, REFUSED)] {
+        file.set_modified(SystemTime::now() - std::time::Duration::from_secs(minutes * 60)).unwrap();
+        let (_, answers) = receiver(sink.secrets("casapay").unwrap());
+        assert_eq!(answers(NEW).await, expected, "{minutes}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named_and_costs_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layer, answers) = receiver(secret(OLD));
+    let sink = FileSink::new(directory.path()).feeding("casapay", layer.verifier());
+    fs::write(directory.path().join("casapay.we_0.secret"), " ").unwrap();
+    sink.store("casapay", "we_1", &secret(NEW)).await.unwrap();
+    assert!(sink.contains("casapay", "we_1").await.unwrap());
+    let error = sink.secrets("casapay").unwrap_err().to_string();
+    assert!(error.contains("casapay.we_0.secret"), "{error}");
+    assert!(ACCEPTED.contains(&answers(OLD).await), "what was in use stays so");
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_file_goes_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    fs::write(directory.path().join("casapay.we_1.secret.0123.new"), OLD).unwrap();
+    sink.remove("casapay", "we_1").await.unwrap();
+    assert_eq!(names(directory.path()), Vec::<String>::new());
+}
+
+/// Verifiers that are fed at once end with what was read last.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeding_at_once_loses_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layer, _) = receiver(secret(OLD));
+    let sink = FileSink::new(directory.path()).feeding("casapay", layer.verifier());
+    for round in 0..50 {
+        let ids: Vec<_> = (0..4).map(|number| format!("we_{round}_{number}")).collect();
+        let stores = ids.iter().map(|id| {
+            let (sink, id) = (sink.clone(), id.clone());
+            tokio::spawn(async move { sink.store("casapay", &id, &secret(NEW)).await.unwrap() })
+        });
+        for stored in stores.collect::<Vec<_>>() {
+            stored.await.unwrap();
+        }
+        let verifier = layer.verifier();
+        assert!(ids.iter().all(|id| verifier.secret_usage(id).is_some()), "{round}");
+        for id in ids {
+            sink.remove("casapay", &id).await.unwrap();
+        }
+    }
 }

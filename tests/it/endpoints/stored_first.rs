@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tower_webhook::LruStore;
-use tower_webhook::endpoints::{Change, EndpointErrorKind as Kind, EndpointManager, StoreLock};
+use tower_webhook::endpoints::{
+    Change, EndpointErrorKind as Kind, EndpointManager, EnvFileSink, FileSink, SecretSink as _, StoreLock,
+};
 
 use super::api::{URL, failure, types};
 use super::memory::{Memory, Mood, Vault, managed, managed_with_one};
@@ -14,7 +16,7 @@ use crate::stage::within_a_minute;
 #[tokio::test]
 async fn a_sink_that_fails_leaves_the_secret_in_the_error() {
     let (api, vault, manager) = managed();
-    vault.set(Mood::Fails);
+    vault.set(Mood::FailsToStore);
     let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretNotStored, &types(&["we_1"])[..]));
     assert!(error.to_string().contains("store the secret that this error holds"), "{error}");
@@ -49,24 +51,59 @@ async fn an_endpoint_whose_secret_is_nowhere_is_named_before_anything_is_changed
 #[tokio::test]
 async fn a_sink_that_cannot_say_what_it_has_is_an_error() {
     let (api, vault, manager) = managed_with_one(&["invoice.paid"]);
-    vault.set(Mood::Fails);
+    vault.set(Mood::Sealed);
     assert_eq!(failure(manager.ensure_endpoint(URL, ["charge.failed"]).await).kind(), Kind::Sink);
     assert_eq!(api.journal.read(), ["list"]);
 }
 
 /// Else every other instance would wait for the lock to run out.
 #[tokio::test]
-async fn a_sink_that_panics_does_not_keep_the_lock() {
+async fn a_sink_that_panics_keeps_neither_the_lock_nor_the_secret() {
     let api = Memory::new();
     let vault = Vault::beside(&api);
     let lock = StoreLock::new(LruStore::new(10)).with_patience(std::time::Duration::ZERO);
     let manager = EndpointManager::new(api.clone(), vault.clone()).with_lock(lock);
-    vault.set(Mood::Panics);
-    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Panicked);
+    vault.set(Mood::PanicsInStore);
+    let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!((error.kind(), error.endpoint_ids()), (Kind::SecretNotStored, &types(&["we_1"])[..]));
+    assert_eq!(error.take_secret().unwrap().expose(), Memory::secret("we_1").expose());
     vault.set(Mood::Keeps);
     // The lock is free, and what happened is found out.
     assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::SecretUnknown);
     assert_eq!(api.journal.count("create"), 1);
+}
+
+/// A sink that could not store is asked before there is anything to store.
+#[tokio::test]
+async fn what_a_sink_cannot_take_is_not_created() {
+    let (api, vault, manager) = managed();
+    vault.set(Mood::Sealed);
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Sink);
+    assert_eq!(api.journal.count("create"), 0);
+
+    let directory = tempfile::tempdir().unwrap();
+    let api = Memory::of("casapay");
+    let missing = FileSink::new(directory.path().join("missing"));
+    let manager = EndpointManager::new(api.clone(), missing);
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Sink);
+
+    let full = EnvFileSink::new(directory.path().join("env"), "X");
+    for id in ["we_8", "we_9"] {
+        full.store("casapay", id, &Memory::secret(id)).await.unwrap();
+    }
+    let manager = EndpointManager::new(api.clone(), full);
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Sink);
+    assert_eq!((api.journal.count("create"), api.ids()), (0, vec![]));
+}
+
+/// In a paused clock.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_gives_the_secret_back() {
+    let (_, vault, manager) = managed();
+    vault.set(Mood::Waits(Arc::new(Semaphore::new(0))));
+    let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!(error.kind(), Kind::SecretNotStored);
+    assert!(error.take_secret().is_some());
 }
 
 /// As a service does that is told to stop while it starts.
@@ -104,7 +141,7 @@ async fn what_takes_too_long_creates_nothing() {
     api.list_slowly(Duration::from_secs(61));
     let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     assert_eq!(error.kind(), Kind::Lock);
-    assert_eq!(api.journal.read(), ["list"]);
+    assert_eq!(api.journal.read(), ["list", "announce acme", "withdraw acme"]);
 
     api.add(tower_webhook::endpoints::Registered::new("old", URL, types(&["invoice.paid"])));
     vault.put("old");

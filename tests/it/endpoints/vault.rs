@@ -20,8 +20,11 @@ pub(super) struct Vault {
 #[derive(Clone)]
 pub(super) enum Mood {
     Keeps,
-    Fails,
-    Panics,
+    /// Everything fails.
+    Sealed,
+    FailsToStore,
+    FailsToRemove,
+    PanicsInStore,
     /// Stores once it may.
     Waits(Arc<Semaphore>),
 }
@@ -45,47 +48,48 @@ impl Vault {
         self.secrets.lock().unwrap().get(id).cloned()
     }
 
-    /// Notes what it is asked, and does it, or what its mood is.
-    async fn asked(&self, line: String) -> Result<(), BoxError> {
+    /// Notes what it is asked, and does it, unless its mood is one of these.
+    fn asked(&self, line: String, fails: fn(&Mood) -> bool) -> Result<(), BoxError> {
         self.journal.write(line);
-        let mood = self.mood.lock().unwrap().clone();
-        match mood {
-            Mood::Keeps => Ok(()),
-            Mood::Fails => Err("the vault is sealed".into()),
-            Mood::Panics => panic!("the vault is on fire"),
-            Mood::Waits(semaphore) => {
-                semaphore.acquire().await.unwrap().forget();
-                Ok(())
-            }
-        }
+        if fails(&self.mood()) { Err("the vault is sealed".into()) } else { Ok(()) }
+    }
+
+    fn mood(&self) -> Mood {
+        self.mood.lock().unwrap().clone()
     }
 }
 
 impl SecretSink for Vault {
-    async fn announce(&self, provider: &str) -> Result<(), BoxError> {
-        self.asked(format!("announce {provider}")).await
+    async fn announce(&self, provider: &str, _: &str) -> Result<(), BoxError> {
+        self.asked(format!("announce {provider}"), |mood| matches!(mood, Mood::Sealed))
     }
 
-    async fn withdraw(&self, provider: &str) -> Result<(), BoxError> {
-        self.asked(format!("withdraw {provider}")).await
+    async fn withdraw(&self, provider: &str, _: &str) -> Result<(), BoxError> {
+        self.asked(format!("withdraw {provider}"), |mood| matches!(mood, Mood::Sealed))
     }
 
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
-        self.asked(format!("store {provider} {endpoint_id}")).await?;
+        let line = format!("store {provider} {endpoint_id}");
+        self.asked(line, |mood| matches!(mood, Mood::Sealed | Mood::FailsToStore))?;
+        match self.mood() {
+            Mood::PanicsInStore => panic!("the vault is on fire"),
+            Mood::Waits(semaphore) => semaphore.acquire().await.unwrap().forget(),
+            _ => {}
+        }
         self.secrets.lock().unwrap().insert(endpoint_id.to_owned(), secret.expose().to_owned());
         Ok(())
     }
 
     async fn contains(&self, _: &str, endpoint_id: &str) -> Result<bool, BoxError> {
-        let mood = self.mood.lock().unwrap().clone();
-        match mood {
-            Mood::Fails => Err("the vault is sealed".into()),
+        match self.mood() {
+            Mood::Sealed => Err("the vault is sealed".into()),
             _ => Ok(self.secrets.lock().unwrap().contains_key(endpoint_id)),
         }
     }
 
     async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
-        self.asked(format!("remove {provider} {endpoint_id}")).await?;
+        let line = format!("remove {provider} {endpoint_id}");
+        self.asked(line, |mood| matches!(mood, Mood::Sealed | Mood::FailsToRemove))?;
         self.secrets.lock().unwrap().remove(endpoint_id);
         Ok(())
     }

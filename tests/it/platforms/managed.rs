@@ -85,8 +85,9 @@ async fn a_lost_creation_is_found_and_can_be_mended() {
     );
     assert_eq!(count(&simulator, Operation::Create), 1, "no second endpoint");
 
-    // Either is deleted by hand, or replaced by one whose secret is known.
-    let rotation = manager.begin_rotation(URL).await.unwrap();
+    // Either it is deleted by hand, or replaced by one whose secret is known.
+    assert_eq!(failed(manager.begin_rotation(URL).await).kind(), EndpointErrorKind::SecretUnknown);
+    let rotation = manager.replace_lost_secret(URL).await.unwrap();
     assert_eq!(rotation.old, listed[0].id);
     let ensured = manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
     assert_eq!(ensured.endpoint_id, rotation.new);
