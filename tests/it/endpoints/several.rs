@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tower_webhook::dedup::RedisStore;
 use tower_webhook::endpoints::{
-    Change, EndpointErrorKind as Kind, EndpointLock, EndpointManager, NoLock, StoreLock,
+    CasaPay, Change, ClientOptions, EndpointErrorKind as Kind, EndpointLock, EndpointManager, FileSink,
+    NoLock, StoreLock,
 };
+use tower_webhook::testing::faulty::{Fault, FaultyStore, Operation};
 use tower_webhook::{LruStore, SharedStore};
 
 use super::api::{URL, failure};
@@ -96,4 +98,64 @@ async fn a_lock_is_waited_for() {
     assert!(waits.await.unwrap());
     let impatient = StoreLock::new(store).with_patience(Duration::from_secs(3));
     assert!(impatient.acquire("name", Duration::from_secs(600)).await.is_err());
+}
+
+/// Two tasks of one service have one manager.
+#[tokio::test]
+async fn one_manager_does_one_thing_at_a_time() {
+    let api = Memory::new();
+    let manager = EndpointManager::new(api.clone(), Vault::beside(&api));
+    let ensured = (0..INSTANCES).map(|_| {
+        let manager = manager.clone();
+        async move { manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap() }
+    });
+    futures_util::future::join_all(ensured).await;
+    assert_eq!(api.ids(), ["we_1"]);
+}
+
+/// In a paused clock; neither is it waited for without end, nor does it keep what was done.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_a_lock_that_is_not_had() {
+    let store = FaultyStore::new(LruStore::new(10));
+    let faults = store.faults();
+    faults.always(Operation::Claim, Fault::Hang);
+    let api = Memory::new();
+    let manager = EndpointManager::new(api.clone(), Vault::beside(&api)).with_lock(StoreLock::new(store));
+    assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Lock);
+    assert_eq!(api.ids(), Vec::<String>::new());
+
+    faults.heal();
+    faults.always(Operation::Release, Fault::Hang);
+    let ensured = manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
+    assert_eq!(ensured.change, Change::Created);
+}
+
+/// A lock that passes on while an endpoint is being created would be none.
+#[tokio::test]
+async fn a_lock_is_held_for_longer_than_all_that_is_done_under_it() {
+    #[derive(Clone, Default)]
+    struct Noted(std::sync::Arc<std::sync::Mutex<Duration>>);
+
+    impl EndpointLock for Noted {
+        type Held = ();
+
+        async fn acquire(&self, _: &str, hold: Duration) -> Result<(), tower_webhook::BoxError> {
+            *self.0.lock().unwrap() = hold;
+            Ok(())
+        }
+
+        async fn release(&self, (): ()) {}
+    }
+
+    let options = ClientOptions::default().allow_loopback().with_deadline(Duration::from_secs(500));
+    let key = tower_webhook::Secret::new("sk_test_0123456789abcdef").unwrap();
+    // Nobody listens there.
+    let patient = CasaPay::new("http://127.0.0.1:9", key, options.with_attempts(1)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let noted = Noted::default();
+    let manager = EndpointManager::new(patient, FileSink::new(directory.path())).with_lock(noted.clone());
+    let manager = manager.with_announcement_lead(Duration::from_secs(1000));
+    failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    // A minute to list, the lead, the creation, half a minute to store.
+    assert!(*noted.0.lock().unwrap() > Duration::from_secs(60 + 1000 + 500 + 30));
 }

@@ -65,6 +65,17 @@ async fn a_delete_whose_answer_was_lost_is_a_delete() {
     assert!(client.list().await.unwrap().is_empty());
 }
 
+/// What was refused in so many words was not done.
+#[tokio::test]
+async fn a_delete_that_was_put_off_is_no_delete() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = casapay(&simulator);
+    let put_off = Fault::Status { status: 429, retry_after: Some(0) };
+    simulator.plan_fault(Platform::CasaPay, Operation::Delete, 1, put_off);
+    assert_eq!(failed(client.delete("we_none").await).kind(), EndpointErrorKind::NotFound);
+    assert_eq!(count(&simulator, Operation::Delete), 2);
+}
+
 #[tokio::test]
 async fn a_slow_platform_is_given_up() {
     let simulator = Simulator::builder().start().await.unwrap();
