@@ -70,6 +70,11 @@ async fn both_endpoints_of_a_rotation_are_kept_in_step() {
     assert_eq!(api.journal.read(), ["list", "events old charge.failed", "events we_1 charge.failed"]);
     let unchanged = manager.ensure_endpoint(URL, ["charge.failed"]).await.unwrap();
     assert_eq!(unchanged.change, Change::Unchanged);
+
+    // The old one alone is mended as well, and that is told.
+    api.set_events("old", &types(&["invoice.paid"])).await.unwrap();
+    let ensured = manager.ensure_endpoint(URL, ["charge.failed"]).await.unwrap();
+    assert!(matches!(ensured.change, Change::Updated { .. }), "{ensured}");
 }
 
 /// In whichever order they are listed; and with either secret lost it is said.

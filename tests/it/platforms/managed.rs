@@ -1,14 +1,14 @@
 //! Endpoints that a manager keeps as they should be, at CasaPay and at Diddo.
 
-use tower_webhook::LruStore;
-use tower_webhook::SecretUsage;
 use tower_webhook::endpoints::{
     Change, EndpointApi, EndpointErrorKind, EndpointManager, FileSink, RotationPolicy, RotationStep,
     StoreLock,
 };
-use tower_webhook::testing::simulator::{Fault, Operation, Platform, Simulator};
+use tower_webhook::testing::simulator::{DiddoSettings, Fault, Operation, Platform, Simulator};
+use tower_webhook::{EventRouter, LruStore, SecretUsage, State, WebhookLayer};
 
 use super::{URL, casapay, count, diddo, failed};
+use crate::support::Calls;
 
 /// From nothing over drift and rotation to one endpoint again.
 async fn is_managed<A: EndpointApi + Clone>(simulator: &Simulator, api: A, types: [&str; 3]) {
@@ -108,4 +108,43 @@ async fn instances_that_start_together_create_one_endpoint() {
     assert_eq!(changes.iter().filter(|change| **change == Change::Created).count(), 1);
     assert_eq!(changes.iter().filter(|change| **change == Change::Unchanged).count(), 4);
     assert_eq!(count(&simulator, Operation::Create), 1);
+}
+
+/// A real receiver of what a rotation of Diddo delivers twice.
+#[tokio::test]
+async fn both_endpoints_of_diddo_deliver_and_each_event_has_one_effect() {
+    let simulator = Simulator::builder().with_speed(1_000).start().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/webhooks/diddo", listener.local_addr().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let sink = FileSink::new(directory.path());
+    let first = EndpointManager::new(diddo(&simulator), sink.clone());
+    first.ensure_endpoint(&url, ["order.submitted"]).await.unwrap();
+
+    let calls = Calls::default();
+    let events = EventRouter::new().on_type("order.submitted", on_order).with_state(calls.clone());
+    let layer =
+        WebhookLayer::new(DiddoSettings::provider().unwrap(), sink.secrets("diddo").unwrap()).unwrap();
+    let layer = layer.with_dispatch(events);
+    let app = axum::Router::new().route_service("/webhooks/diddo", layer.clone().into_service());
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+
+    let manager = EndpointManager::new(diddo(&simulator), sink.feeding("diddo", layer.verifier()));
+    let rotation = manager.begin_rotation(&url).await.unwrap();
+    for number in 0..10 {
+        simulator.emit(Platform::Diddo, "order.submitted", serde_json::json!({ "order": number }));
+    }
+    simulator.settled().await;
+    assert_eq!(calls.count(), 10);
+    let attempts = simulator.attempts();
+    for endpoint in [&rotation.old, &rotation.new] {
+        let accepted = attempts.iter().filter(|one| one.endpoint == *endpoint && one.status == Some(200));
+        assert_eq!(accepted.count(), 10, "{attempts:?}");
+    }
+    assert!(attempts.iter().all(|one| matches!(one.status, Some(200 | 503))), "{attempts:?}");
+    server.abort();
+}
+
+async fn on_order(_: serde_json::Value, State(calls): State<Calls>) {
+    calls.add();
 }
