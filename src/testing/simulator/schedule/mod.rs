@@ -1,5 +1,7 @@
 //! When a sender delivers again: [`Schedule`], as data.
 
+mod senders;
+
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -53,6 +55,9 @@ pub struct Schedule {
     answer_timeout: Duration,
     retry_after: Option<RangeInclusive<Duration>>,
     disables_after: Option<u32>,
+    disables_after_events: Option<u32>,
+    original_timestamp: bool,
+    one_at_a_time: bool,
 }
 
 /// What a sender makes of an attempt.
@@ -71,24 +76,6 @@ pub enum Verdict {
 }
 
 impl Schedule {
-    /// The names that [`named`](Self::named) knows.
-    pub const NAMES: [&str; 14] = [
-        "brevo",
-        "cashfree",
-        "dialpad-calls",
-        "dialpad-contacts",
-        "github",
-        "kit",
-        "merge",
-        "pennylane",
-        "pusher",
-        "sanity",
-        "shopify",
-        "standard-webhooks",
-        "svix",
-        "toast",
-    ];
-
     /// A sender that takes 2xx for success, waits 15 s for it, retries whatever else comes, and does so at the waiting
     /// times of Standard Webhooks: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
@@ -101,72 +88,15 @@ impl Schedule {
             answer_timeout: 15 * SECOND,
             retry_after: None,
             disables_after: None,
+            disables_after_events: None,
+            original_timestamp: false,
+            one_at_a_time: false,
         }
     }
 
-    /// What a sender's documentation says; `None` for a name that is not one of [`NAMES`](Self::NAMES).
-    ///
-    /// | name | success | not retried | delivers again after |
-    /// |---|---|---|---|
-    /// | `standard-webhooks`, `svix` | 2xx in 15 s | 410 disables | 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h |
-    /// | `brevo` | 2xx | all but 429, 5xx | 10 min, 1 h, 2 h, 8 h |
-    /// | `cashfree` | 200 | | 2, 10, 30 min |
-    /// | `dialpad-calls`, `dialpad-contacts` | 2xx in 5 s | all but 5xx | 2, 4, 8 s; 0.1, 0.2, 0.4, 0.8 s |
-    /// | `github` | 2xx in 10 s | anything | never |
-    /// | `kit` | 2xx | 410 | `Retry-After` of a 429 or 503, 1 s to 24 h; else not said |
-    /// | `merge` | 2xx in 30 s | all but 5xx | two more, when is not said |
-    /// | `pennylane` | 2xx | 401, 403, 404, 410 disable | not said |
-    /// | `pusher` | 2xx in 3 s | | 10, 30, 120, 300 s from the first attempt |
-    /// | `sanity` | 2xx | all but 429, 5xx | 30 s, 60 s |
-    /// | `shopify` | 2xx in 5 s | 8 failures in a row disable | 8 attempts in 4 h, here spread evenly |
-    /// | `toast` | 2xx | all but 404, 429, 5xx | 5 min, 10 min |
-    ///
-    /// What a sender does not say is as [`new`](Self::new) has it. Where the table has no "from the first attempt", each
-    /// time is counted from the attempt before, which few documentations say outright. An attempt without an answer is
-    /// retried by all but `github`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let name = Self::NAMES.into_iter().find(|known| *known == name)?;
-        let all = Self::new(name);
-        Some(match name {
-            "brevo" => {
-                all.with_retried([429..=429, 500..=599]).with_delays([10 * MINUTE, HOUR, 2 * HOUR, 8 * HOUR])
-            }
-            "cashfree" => all.with_success([200..=200]).with_delays([2 * MINUTE, 10 * MINUTE, 30 * MINUTE]),
-            "dialpad-calls" => all.with_retried([500..=599]).with_answer_timeout(5 * SECOND).with_delays([
-                2 * SECOND,
-                4 * SECOND,
-                8 * SECOND,
-            ]),
-            "dialpad-contacts" => all
-                .with_retried([500..=599])
-                .with_answer_timeout(5 * SECOND)
-                .with_delays([100, 200, 400, 800].map(Duration::from_millis)),
-            "github" => all.with_answer_timeout(10 * SECOND).with_delays([]),
-            "kit" => all.with_given_up([410..=410]).with_retry_after(SECOND..=24 * HOUR),
-            "merge" => all
-                .with_retried([500..=599])
-                .with_answer_timeout(30 * SECOND)
-                .with_delays(STANDARD.into_iter().take(2)),
-            "pennylane" => all.with_disabling([401..=401, 403..=404, 410..=410]),
-            // 10, 30, 120 and 300 s from the first attempt.
-            "pusher" => {
-                all.with_answer_timeout(3 * SECOND).with_delays([10, 20, 90, 180].map(Duration::from_secs))
-            }
-            "sanity" => all.with_retried([429..=429, 500..=599]).with_delays([30 * SECOND, 60 * SECOND]),
-            "shopify" => {
-                all.with_answer_timeout(5 * SECOND).with_delays([4 * HOUR / 7; 7]).with_disabling_after(8)
-            }
-            "toast" => {
-                all.with_retried([404..=404, 429..=429, 500..=599]).with_delays([5 * MINUTE, 10 * MINUTE])
-            }
-            // Standard Webhooks and Svix.
-            _ => all.with_disabling([410..=410]),
-        })
-    }
-
-    /// What is documented of a platform, which is the success and the time for it, and for the rest Standard Webhooks:
-    /// **the schedules of all three are undocumented**.
+    /// What is documented of a platform, which is the success and the time for it, and that CasPay delivers again whatever
+    /// else it is answered; for the rest Standard Webhooks: **the waiting times of all three are undocumented**, and so is
+    /// whether CasaPay and Diddo disable an endpoint, which these schedules do at 410.
     ///
     /// ```
     /// use std::time::Duration;
@@ -175,14 +105,16 @@ impl Schedule {
     /// let caspay = Schedule::of(Platform::CasPay);
     /// assert_eq!(caspay.answer_timeout(), Duration::from_secs(5));
     /// assert_eq!(caspay.verdict(Some(202)), Verdict::Retried); // 200 alone will do
+    /// assert_eq!(caspay.verdict(Some(410)), Verdict::Retried);
+    /// assert_eq!(Schedule::of(Platform::CasaPay).verdict(Some(410)), Verdict::EndpointDisabled);
     /// assert_eq!(Schedule::of(Platform::Diddo).verdict(Some(202)), Verdict::Accepted);
     /// ```
     pub fn of(platform: Platform) -> Self {
-        let standard = Self::new(platform.name()).with_disabling([410..=410]);
+        let all = Self::new(platform.name());
         match platform {
-            Platform::CasaPay => standard,
-            Platform::CasPay => standard.with_success([200..=200]).with_answer_timeout(5 * SECOND),
-            Platform::Diddo => standard.with_answer_timeout(20 * SECOND),
+            Platform::CasaPay => all.with_disabling([410..=410]),
+            Platform::CasPay => all.with_success([200..=200]).with_answer_timeout(5 * SECOND),
+            Platform::Diddo => all.with_disabling([410..=410]).with_answer_timeout(20 * SECOND),
         }
     }
 
@@ -217,6 +149,32 @@ impl Schedule {
         self
     }
 
+    /// Disables the endpoint after so many events that were given up, at once or after their last attempt, with none
+    /// accepted in between.
+    pub fn with_disabling_after_events(mut self, given_up: u32) -> Self {
+        self.disables_after_events = Some(given_up.max(1));
+        self
+    }
+
+    /// Signs every attempt with the time of the first, as if its request had been kept. By default each attempt is signed
+    /// anew. A receiver that tolerates 300 s refuses what comes later than that.
+    ///
+    /// It changes nothing where the signature has no timestamp, as CasPay's.
+    pub fn with_original_timestamp(mut self) -> Self {
+        self.original_timestamp = true;
+        self
+    }
+
+    /// Delivers to each endpoint one event at a time, the oldest first: all others wait while one fails, until it is
+    /// accepted or given up. By default each event goes its own way.
+    ///
+    /// There is no order left for [`Behaviour::with_out_of_order`](super::Behaviour::with_out_of_order) to change: it
+    /// holds the events of a batch back, and no more.
+    pub fn with_one_at_a_time(mut self) -> Self {
+        self.one_at_a_time = true;
+        self
+    }
+
     /// Delivers again after these times, each counted from the attempt before; then gives up.
     pub fn with_delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
         self.delays = delays.into_iter().collect();
@@ -229,7 +187,8 @@ impl Schedule {
         self
     }
 
-    /// Honours the `Retry-After`, in seconds, of a 429 or 503, within these bounds.
+    /// Honours the `Retry-After`, in seconds or as a date, of a 429 or 503, within these bounds. A date is compared with
+    /// the [simulator's clock](super::SimulatorBuilder::with_clock).
     pub fn with_retry_after(mut self, bounds: RangeInclusive<Duration>) -> Self {
         self.retry_after = Some(bounds);
         self
@@ -281,8 +240,18 @@ impl Schedule {
         })
     }
 
-    pub(super) fn disables_after(&self) -> Option<u32> {
-        self.disables_after
+    /// Whether so many attempts that failed in a row, or events given up, disable an endpoint.
+    pub(super) fn is_fed_up(&self, failures: u32, given_up: u32) -> bool {
+        self.disables_after.is_some_and(|most| failures >= most)
+            || self.disables_after_events.is_some_and(|most| given_up >= most)
+    }
+
+    pub(super) fn has_original_timestamp(&self) -> bool {
+        self.original_timestamp
+    }
+
+    pub(super) fn is_one_at_a_time(&self) -> bool {
+        self.one_at_a_time
     }
 }
 
@@ -293,92 +262,16 @@ fn contain(statuses: &[RangeInclusive<u16>], status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{Accepted, EndpointDisabled, GivenUp, Retried};
 
     #[test]
-    fn every_name_has_a_schedule_of_that_name() {
-        for name in Schedule::NAMES {
-            assert_eq!(Schedule::named(name).unwrap().name(), name);
-        }
-        assert_eq!(Schedule::named("nobody"), None);
-    }
-
-    #[test]
-    fn what_each_sender_makes_of_an_answer() {
-        // 200, 204, 302, 401, 404, 410, 429, 503, and no answer.
-        let rows = [
-            (
-                "standard-webhooks",
-                [Accepted, Accepted, Retried, Retried, Retried, EndpointDisabled, Retried, Retried, Retried],
-            ),
-            (
-                "svix",
-                [Accepted, Accepted, Retried, Retried, Retried, EndpointDisabled, Retried, Retried, Retried],
-            ),
-            ("brevo", [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, Retried, Retried, Retried]),
-            ("cashfree", [Accepted, Retried, Retried, Retried, Retried, Retried, Retried, Retried, Retried]),
-            (
-                "dialpad-calls",
-                [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp, Retried, Retried],
-            ),
-            (
-                "dialpad-contacts",
-                [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp, Retried, Retried],
-            ),
-            ("github", [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp]),
-            ("kit", [Accepted, Accepted, Retried, Retried, Retried, GivenUp, Retried, Retried, Retried]),
-            ("merge", [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, GivenUp, Retried, Retried]),
-            (
-                "pennylane",
-                [
-                    Accepted,
-                    Accepted,
-                    Retried,
-                    EndpointDisabled,
-                    EndpointDisabled,
-                    EndpointDisabled,
-                    Retried,
-                    Retried,
-                    Retried,
-                ],
-            ),
-            ("pusher", [Accepted, Accepted, Retried, Retried, Retried, Retried, Retried, Retried, Retried]),
-            ("sanity", [Accepted, Accepted, GivenUp, GivenUp, GivenUp, GivenUp, Retried, Retried, Retried]),
-            ("shopify", [Accepted, Accepted, Retried, Retried, Retried, Retried, Retried, Retried, Retried]),
-            ("toast", [Accepted, Accepted, GivenUp, GivenUp, Retried, GivenUp, Retried, Retried, Retried]),
-        ];
-        let asked =
-            [Some(200), Some(204), Some(302), Some(401), Some(404), Some(410), Some(429), Some(503), None];
-        assert_eq!(rows.map(|(name, _)| name), {
-            let mut names = Schedule::NAMES;
-            names.sort_by_key(|name| rows.iter().position(|(row, _)| row == name));
-            names
-        });
-        for (name, expected) in rows {
-            let schedule = Schedule::named(name).unwrap();
-            assert_eq!(asked.map(|status| schedule.verdict(status)), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_horizons_that_are_documented() {
-        for (name, attempts, seconds) in [
-            ("standard-webhooks", 8, 99_305),
-            ("brevo", 5, 40_200),
-            ("cashfree", 4, 2_520),
-            ("github", 1, 0),
-            ("merge", 3, 305),
-            ("pusher", 5, 300),
-            ("sanity", 3, 90),
-            ("toast", 3, 900),
-        ] {
-            let schedule = Schedule::named(name).unwrap();
-            let horizon: Duration = schedule.delays().iter().sum();
-            assert_eq!((schedule.delays().len() + 1, horizon.as_secs()), (attempts, seconds), "{name}");
-        }
-        let shopify = Schedule::named("shopify").unwrap();
-        assert_eq!((shopify.delays().len() + 1, shopify.disables_after()), (8, Some(8)));
-        assert_eq!(shopify.delays().iter().sum::<Duration>().as_secs_f64().round(), 14_400.0);
+    fn failures_and_events_are_counted_apart() {
+        let never = Schedule::new("never");
+        assert!(!never.is_fed_up(u32::MAX, u32::MAX));
+        let attempts = Schedule::new("attempts").with_disabling_after(3);
+        assert_eq!([attempts.is_fed_up(2, 9), attempts.is_fed_up(3, 0)], [false, true]);
+        let events = Schedule::new("events").with_disabling_after_events(3);
+        assert_eq!([events.is_fed_up(9, 2), events.is_fed_up(0, 3)], [false, true]);
+        assert!(!Schedule::new("none").with_disabling_after_events(0).is_fed_up(1, 0), "after one at least");
     }
 
     #[test]
@@ -388,9 +281,9 @@ mod tests {
         assert_eq!(kit.delay_after(1, Some(503), asked(7)), asked(7));
         assert_eq!(kit.delay_after(1, Some(429), asked(0)), asked(1));
         assert_eq!(kit.delay_after(1, Some(429), asked(1_000_000)), asked(86_400));
-        assert_eq!(kit.delay_after(1, Some(500), asked(7)), asked(5));
-        assert_eq!(kit.delay_after(7, None, None), asked(36_000));
-        assert_eq!(kit.delay_after(8, Some(503), asked(7)), None, "no attempt is left");
+        assert_eq!(kit.delay_after(1, Some(500), asked(7)), asked(14_760));
+        assert_eq!(kit.delay_after(10, None, None), asked(14_760));
+        assert_eq!(kit.delay_after(11, Some(503), asked(7)), None, "no attempt is left");
         assert_eq!(Schedule::named("svix").unwrap().delay_after(1, Some(503), asked(7)), asked(5));
     }
 }
