@@ -48,6 +48,11 @@ pub(super) struct Trickle {
 }
 
 impl Trickle {
+    #[cfg(test)]
+    pub(super) fn new(bytes: usize, pause_ms: u64) -> Self {
+        Self { bytes, pause_ms }
+    }
+
     pub(super) fn pause(self) -> Duration {
         Duration::from_millis(self.pause_ms)
     }

@@ -257,6 +257,30 @@ mod tests {
         assert_eq!(RetryAfter::of(&HeaderMap::new()), None);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_trickled_body_comes_in_pieces_with_a_pause_before_each() {
+        let whole: Bytes = (0..=99_u8).collect();
+        let started = tokio::time::Instant::now();
+        let mut body = Pieces { rest: whole.clone(), trickle: Some(Trickle::new(32, 20)), pause: None };
+        let mut pieces = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let elapsed = started.elapsed();
+            let piece = frame.unwrap().into_data().unwrap();
+            pieces.push((elapsed.as_millis(), piece.len()));
+            assert_eq!(body.size_hint().exact(), Some(u64::try_from(whole.len()).unwrap() - sum(&pieces)));
+        }
+        assert_eq!(pieces, [(20, 32), (40, 32), (60, 32), (80, 4)]);
+        assert!(body.is_end_stream());
+
+        let usual = Pieces { rest: whole.clone(), trickle: None, pause: None };
+        assert_eq!(usual.collect().await.unwrap().to_bytes(), whole);
+        assert_eq!(started.elapsed().as_millis(), 80, "no pause");
+    }
+
+    fn sum(pieces: &[(u128, usize)]) -> u64 {
+        pieces.iter().map(|(_, length)| u64::try_from(*length).unwrap()).sum()
+    }
+
     #[tokio::test]
     async fn http_does_not_leave_loopback_unless_it_may() {
         let outgoing =
