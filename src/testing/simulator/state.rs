@@ -337,6 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn a_change_wakes_the_deliveries_of_its_own_endpoint_alone() {
+        let mut state = state_with(&["a", "b", "c"]);
+        let all = ["a", "b", "c"].map(|id| (id, Progress::Pending));
+        let number = state.remember(event("evt_1", &all));
+        let signals = ["a", "b", "c"].map(|id| {
+            state.endpoint(Platform::CasaPay, id).map(|endpoint| endpoint.traffic.signals.clone()).unwrap()
+        });
+        let mut waiting: Vec<_> = signals
+            .iter()
+            .flat_map(|signals| [Box::pin(signals.ended.notified()), Box::pin(signals.turn.notified())])
+            .collect();
+        let mut woken = || -> Vec<bool> { waiting.iter_mut().map(|told| told.as_mut().enable()).collect() };
+        assert_eq!(woken(), [false; 6]);
+        state.set_progress(Platform::CasaPay, number, "a", Progress::Accepted);
+        assert_eq!(woken(), [false, true, false, false, false, false], "another may have its turn");
+        state.disable(Platform::CasaPay, "b");
+        assert_eq!(woken(), [false, true, true, true, false, false]);
+        state.delete(Platform::CasaPay, "c");
+        assert_eq!(woken(), [false, true, true, true, true, true]);
+    }
+
+    #[test]
     fn events_that_are_pending_are_not_forgotten() {
         let mut state = state_with(&["a"]);
         state.remember(event("evt_first", &[("a", Progress::Pending)]));
