@@ -71,13 +71,14 @@ fn introduce(simulator: &Simulator) {
     let url = simulator.url();
     println!("listening on {url}");
     println!();
-    println!("CasaPay  {}/v1", simulator.casapay_url());
+    println!("CasaPay  {}", simulator.casapay_url());
     println!("         authorization: Bearer {CASAPAY_TEST_KEY}");
     println!("         authorization: Bearer {CASAPAY_LIVE_KEY}");
-    println!("Diddo    {}/webhook", simulator.diddo_url());
+    println!("Diddo    {}", simulator.diddo_url());
     println!("         {DIDDO_AUTH_HEADER}: {DIDDO_KEY}");
-    println!("CasPay   {}{CASPAY_CREATE_PATH}", simulator.caspay_url());
+    println!("CasPay   {}", simulator.caspay_url());
     println!("         {CASPAY_AUTH_HEADER}: {CASPAY_KEY}");
+    println!("         endpoints are created at {CASPAY_CREATE_PATH} below");
     println!();
     println!("Create an endpoint; the answer has the secret, once:");
     println!();

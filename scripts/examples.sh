@@ -441,6 +441,11 @@ answers 'provider: an event' 200 "$base/_control/emit" \
     -d '{"platform":"casapay","type":"invoice.paid","payload":{"id":"in_1","object":"invoice"}}'
 wait_for 'casapay invoice.paid evt_'
 answers 'provider: a browser' 403 "$base/_control/pending" -H 'origin: http://127.0.0.1'
+# What it prints is what clients take for a base URL.
+base_url() { sed -n "s/^$1  *\(http[^ ]*\)\$/\1/p" "$work/out"; }
+answers 'provider: the base URL of CasaPay' 401 "$(base_url CasaPay)/v1/webhook_endpoints"
+answers 'provider: the base URL of Diddo' 401 "$(base_url Diddo)/webhook"
+answers 'provider: the base URL of CasPay' 401 "$(base_url CasPay)/invented/webhooks" -d '{}'
 stop 'provider: SIGTERM'
 
 ### Marks that last: each is sent 40 events twice, killed in between, and sent them once more.

@@ -48,6 +48,11 @@ pub(super) struct Trickle {
 }
 
 impl Trickle {
+    #[cfg(test)]
+    pub(super) fn new(bytes: usize, pause_ms: u64) -> Self {
+        Self { bytes, pause_ms }
+    }
+
     pub(super) fn pause(self) -> Duration {
         Duration::from_millis(self.pause_ms)
     }
@@ -75,8 +80,9 @@ impl Behaviour {
     }
 
     /// Holds deliveries back until there are `batch`, and begins them in an order that `seed` decides, each when the
-    /// answer to the one before has come. Retries are not held. What is held when the behaviour changes, or when
-    /// somebody waits until [everything is settled](super::Simulator::settled), is sent then.
+    /// answer to the one before has come. Retries are not held. What is held when the behaviour changes is sent then, and
+    /// while somebody waits until [everything is settled](super::Simulator::settled) nothing is held. What is held for an
+    /// endpoint that is disabled or deleted is never sent.
     pub fn with_out_of_order(mut self, batch: usize, seed: u64) -> Self {
         self.out_of_order = Some(OutOfOrder { batch, seed });
         self

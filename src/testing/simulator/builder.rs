@@ -133,7 +133,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Delivers to other machines too. By default a delivery that would leave loopback fails.
+    /// Delivers to other machines too, and accepts endpoints there whose URL is `http`. By default a delivery that would
+    /// leave loopback fails.
     pub fn allow_remote_deliveries(mut self) -> Self {
         self.remote_deliveries = true;
         self

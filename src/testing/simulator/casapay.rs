@@ -15,7 +15,7 @@ use super::platform::{Operation, Platform};
 use super::request::{ApiRequest, Fields, bad_request, boolean, number, required, single};
 use super::settings::ListOrder;
 use super::shared::Shared;
-use super::state::{Endpoint, Event, MOST_ENDPOINTS};
+use super::state::{Endpoint, Event, MOST_ENDPOINTS, Traffic};
 use crate::signature::Secret;
 
 pub(super) const API_VERSION: &str = "2025-01-15";
@@ -138,7 +138,7 @@ fn create(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<Answe
         metadata,
         created: shared.settings.now(),
         secret: Arc::new(secret),
-        failures: 0,
+        traffic: Traffic::default(),
     };
     let answer = Answer::json(StatusCode::OK, object(&endpoint));
     let answer = answer.with_secret("secret", endpoint.secret.expose());
@@ -149,7 +149,7 @@ fn create(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<Answe
             "the simulator takes no more endpoints",
         ));
     }
-    state.endpoints.push(endpoint);
+    state.add(endpoint);
     Ok(answer)
 }
 
@@ -180,20 +180,18 @@ fn update(shared: &Shared, request: &ApiRequest, id: &str, livemode: bool) -> Re
     endpoint.events = events.unwrap_or_else(|| endpoint.events.clone());
     endpoint.description = description.or_else(|| endpoint.description.take());
     if enabled == Some(true) {
-        (endpoint.enabled, endpoint.failures) = (true, 0);
+        endpoint.enable();
     }
     if enabled == Some(false) {
         state.disable(Platform::CasaPay, id);
     }
     drop(state);
-    shared.endpoints_changed();
     retrieve(shared, id, livemode)
 }
 
 fn delete(shared: &Shared, id: &str, livemode: bool) -> Result<Answer, Answer> {
     retrieve(shared, id, livemode)?;
     shared.lock().delete(Platform::CasaPay, id);
-    shared.endpoints_changed();
     Ok(Answer::json(StatusCode::OK, json!({"id": id, "object": "webhook_endpoint", "deleted": true})))
 }
 
@@ -216,7 +214,9 @@ fn list(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<Answer,
 fn retrieve_event(shared: &Shared, id: &str, livemode: bool) -> Result<Answer, Answer> {
     let state = shared.lock();
     let event = state.event(Platform::CasaPay, id).filter(|event| event.livemode == livemode);
-    event.map(|event| Answer::json(StatusCode::OK, event.casapay_object())).ok_or_else(Answer::not_found)
+    event
+        .map(|event| Answer::json(StatusCode::OK, event.casapay_object(API_VERSION)))
+        .ok_or_else(Answer::not_found)
 }
 
 fn list_events(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<Answer, Answer> {
@@ -242,6 +242,6 @@ fn list_events(shared: &Shared, request: &ApiRequest, livemode: bool) -> Result<
             && (since..=until).contains(&event.created)
             && delivered.is_none_or(|delivered| delivered == event.is_delivered())
     };
-    let events = state.events.iter().filter(fits).map(Event::casapay_object).collect();
+    let events = state.events.iter().filter(fits).map(|event| event.casapay_object(API_VERSION)).collect();
     Ok(list_of(events, shared.settings.casapay_order, usize::try_from(limit).unwrap_or(100)))
 }

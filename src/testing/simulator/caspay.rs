@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::platform::{Operation, Platform};
 use super::request::{ApiRequest, bad_request, required};
 use super::shared::Shared;
-use super::state::{Endpoint, MOST_ENDPOINTS};
+use super::state::{Endpoint, MOST_ENDPOINTS, Traffic};
 use crate::signature::Secret;
 
 pub(super) fn operation(shared: &Shared, method: &Method, path: &str) -> Option<Operation> {
@@ -50,7 +50,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
             "the simulator takes no more endpoints",
         ));
     }
-    state.endpoints.push(Endpoint {
+    state.add(Endpoint {
         platform: Platform::CasPay,
         id,
         livemode: true,
@@ -62,7 +62,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
         metadata: Map::new(),
         created: shared.settings.now(),
         secret: Arc::new(secret),
-        failures: 0,
+        traffic: Traffic::default(),
     });
     Ok(answer)
 }

@@ -147,7 +147,7 @@ fn set_schedule(shared: &Shared, follow: &Follow) -> Result<Value, Answer> {
     if let Some(timeout) = follow.answer_timeout_ms {
         schedule = schedule.with_answer_timeout(Duration::from_millis(timeout));
     }
-    shared.lock().schedules[follow.platform.index()] = schedule;
+    handle::set_schedule(shared, follow.platform, schedule);
     Ok(json!({}))
 }
 

@@ -12,7 +12,7 @@ use super::platform::{Operation, Platform};
 use super::request::{ApiRequest, bad_request, boolean, number, required, single};
 use super::settings::Conflicts;
 use super::shared::Shared;
-use super::state::{Endpoint, MOST_ENDPOINTS, State};
+use super::state::{Endpoint, MOST_ENDPOINTS, State, Traffic};
 use crate::signature::Secret;
 
 /// The id in a path, `None` for the collection.
@@ -110,7 +110,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
         metadata: Map::new(),
         created: shared.settings.now(),
         secret: Arc::new(secret),
-        failures: 0,
+        traffic: Traffic::default(),
     };
     let mut state = shared.lock();
     if conflicts(settings.diddo.conflicts, &state, &endpoint.id, &endpoint.url, &endpoint.events) {
@@ -124,7 +124,7 @@ fn create(shared: &Shared, request: &ApiRequest) -> Result<Answer, Answer> {
     }
     let answer = Answer::json(StatusCode::CREATED, object(&endpoint))
         .with_secret(&settings.diddo.secret_field, endpoint.secret.expose());
-    state.endpoints.push(endpoint);
+    state.add(endpoint);
     Ok(answer)
 }
 
@@ -157,20 +157,18 @@ fn update(shared: &Shared, request: &ApiRequest, id: &str) -> Result<Answer, Ans
         (endpoint.url, endpoint.events) = (url, events);
         endpoint.description = description.or_else(|| endpoint.description.take());
         if active == Some(true) {
-            (endpoint.enabled, endpoint.failures) = (true, 0);
+            endpoint.enable();
         }
     }
     if active == Some(false) {
         state.disable(Platform::Diddo, id);
     }
     drop(state);
-    shared.endpoints_changed();
     retrieve(shared, id)
 }
 
 fn delete(shared: &Shared, id: &str) -> Answer {
     shared.lock().delete(Platform::Diddo, id);
-    shared.endpoints_changed();
     Answer::empty(StatusCode::OK)
 }
 

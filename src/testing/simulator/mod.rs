@@ -63,7 +63,9 @@
 //! Errors are JSON, `{"error": {"message": ".."}}`, which no documentation shows either. For CasaPay these are choices
 //! too: create is answered 200 and delete with `"deleted": true`; each key sees the endpoints and events of its own mode;
 //! lists have an [order](ListOrder); `types` may be separated by commas or repeated; without `limit` up to 100 events
-//! are listed; `delivery_success` is true of an event that every subscribed endpoint has accepted, if there was one.
+//! are listed; `delivery_success` is true of an event that every subscribed endpoint has accepted, if there was one;
+//! a delivery has the `api_version` of its endpoint, and an event that is fetched has 2025-01-15. Of all three: what is
+//! pending when an endpoint is disabled is never sent to it, not even when it is enabled again.
 //!
 //! # Over HTTP
 //!
@@ -107,6 +109,7 @@ mod server;
 mod settings;
 mod shared;
 mod state;
+mod table;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -224,7 +227,7 @@ impl Simulator {
 
     /// Changes what a platform makes of answers, from the next on.
     pub fn set_schedule(&self, platform: Platform, schedule: Schedule) {
-        self.shared().lock().schedules[platform.index()] = schedule;
+        handle::set_schedule(self.shared(), platform, schedule);
     }
 
     /// Plans a fault for the next `times` requests to an API, or to one operation of it. Requests take the faults that

@@ -106,14 +106,14 @@ impl Fields {
         }
     }
 
-    /// The URL of an endpoint: https, or http on loopback where that is allowed.
+    /// The URL of an endpoint: https, or http where that is allowed, on loopback or to where deliveries may go.
     pub(super) fn url(&mut self, settings: &Settings) -> Result<Option<String>, Answer> {
         let Some(text) = self.text("url")? else { return Ok(None) };
         // Deliveries are signed as requests, which take fewer URLs than browsers do.
         let url = Url::parse(&text).ok().filter(|_| text.parse::<http::Uri>().is_ok());
         let allowed = url.is_some_and(|url| match url.scheme() {
             "https" => true,
-            "http" => !settings.require_https && is_loopback(&url),
+            "http" => !settings.require_https && (settings.remote_deliveries || is_loopback(&url)),
             _ => false,
         });
         if allowed { Ok(Some(text)) } else { Err(bad_request("url is not an https URL")) }

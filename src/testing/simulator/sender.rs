@@ -12,7 +12,7 @@ use super::log::{Attempt, Record};
 use super::platform::Platform;
 use super::schedule::Verdict;
 use super::shared::{Pending, Shared};
-use super::state::{Endpoint, Event, Progress, State};
+use super::state::{Endpoint, Event, Progress, Signals, State, Traffic};
 use super::wire::{self, Answered, How, Outgoing};
 use crate::testing::SignedRequest;
 
@@ -20,9 +20,20 @@ use crate::testing::SignedRequest;
 pub(super) struct Delivery {
     platform: Platform,
     event: String,
+    /// The event's place among all of them.
+    number: u64,
     endpoint: String,
     attempt: u32,
+    /// When the first attempt was signed, in Unix seconds.
+    first_signed: Option<u64>,
+    signals: Signals,
     _pending: Pending,
+}
+
+impl Delivery {
+    pub(super) fn is_to(&self, endpoint: &str) -> bool {
+        self.endpoint == endpoint
+    }
 }
 
 /// What [`emit`](super::Simulator::emit) has set going.
@@ -57,7 +68,7 @@ pub(super) fn emit(
     let (endpoints, disabled): (Vec<String>, Vec<String>) = (ids(enabled), ids(disabled));
     let with = |progress| move |id: &String| (id.clone(), progress);
     let event = format!("evt_{}", uuid::Uuid::new_v4().simple());
-    state.remember(Event {
+    let number = state.remember(Event {
         platform,
         id: event.clone(),
         event_type: event_type.to_owned(),
@@ -71,13 +82,17 @@ pub(super) fn emit(
             .chain(disabled.iter().map(with(Progress::Failed)))
             .collect(),
     });
-    let deliveries = endpoints.iter().map(|endpoint| Delivery {
-        platform,
-        event: event.clone(),
-        endpoint: endpoint.clone(),
-        attempt: 0,
-        _pending: shared.one_more(),
-    });
+    let deliveries =
+        endpoints.iter().filter_map(|id| state.endpoint(platform, id)).map(|endpoint| Delivery {
+            platform,
+            event: event.clone(),
+            number,
+            endpoint: endpoint.id.clone(),
+            attempt: 0,
+            first_signed: None,
+            signals: endpoint.traffic.signals.clone(),
+            _pending: shared.one_more(),
+        });
     let deliveries: Vec<_> = deliveries.collect();
     match state.behaviour[platform.index()].out_of_order() {
         None => {
@@ -101,6 +116,13 @@ pub(super) fn release(shared: &Arc<Shared>, state: &mut State, platform: Platfor
     if held.is_empty() {
         return;
     }
+    if state.schedules[platform.index()].is_one_at_a_time() {
+        // Each waits for its turn, which no seed decides.
+        for delivery in held {
+            shared.spawn(deliver(Arc::clone(shared), delivery));
+        }
+        return;
+    }
     let seed = state.behaviour[platform.index()].out_of_order().map_or(0, |order| order.seed);
     Dice::new(seed).shuffle(&mut held);
     let shared = Arc::clone(shared);
@@ -114,6 +136,7 @@ pub(super) fn release(shared: &Arc<Shared>, state: &mut State, platform: Platfor
 }
 
 async fn deliver(shared: Arc<Shared>, mut delivery: Delivery) {
+    its_turn(&shared, &delivery).await;
     if let Some(delay) = attempt(&shared, &mut delivery).await {
         deliver_again(shared, delivery, delay).await;
     }
@@ -121,19 +144,8 @@ async fn deliver(shared: Arc<Shared>, mut delivery: Delivery) {
 
 async fn deliver_again(shared: Arc<Shared>, mut delivery: Delivery, mut delay: Duration) {
     loop {
-        let mut changes = shared.changes();
-        let wait = tokio::time::sleep(delay / shared.settings.speed);
-        tokio::pin!(wait);
-        loop {
-            // Whoever disables or deletes an endpoint need not wait for its retries to come to nothing.
-            if !is_wanted(&shared.lock(), &delivery) {
-                break;
-            }
-            tokio::select! {
-                () = &mut wait => break,
-                changed = changes.changed() => if changed.is_err() { return },
-            }
-        }
+        pause(&shared, &delivery, delay).await;
+        its_turn(&shared, &delivery).await;
         match attempt(&shared, &mut delivery).await {
             Some(next) => delay = next,
             None => return,
@@ -141,8 +153,38 @@ async fn deliver_again(shared: Arc<Shared>, mut delivery: Delivery, mut delay: D
     }
 }
 
+/// Waits for a retry. Whoever disables or deletes an endpoint need not wait for its retries to come to nothing.
+async fn pause(shared: &Shared, delivery: &Delivery, delay: Duration) {
+    // Made before the look: a signal between the two is not lost.
+    let ended = delivery.signals.ended.notified();
+    if is_wanted(&shared.lock(), delivery) {
+        tokio::select! {
+            () = tokio::time::sleep(delay / shared.settings.speed) => {}
+            () = ended => {}
+        }
+    }
+}
+
+/// Waits until nothing older is pending at the endpoint, where the schedule wants that, or nobody wants the delivery.
+async fn its_turn(shared: &Shared, delivery: &Delivery) {
+    loop {
+        // As above, before the look.
+        let turn = delivery.signals.turn.notified();
+        let may_go = {
+            let state = shared.lock();
+            !state.schedules[delivery.platform.index()].is_one_at_a_time()
+                || !is_wanted(&state, delivery)
+                || state.is_oldest(delivery.platform, delivery.number, &delivery.endpoint)
+        };
+        if may_go {
+            return;
+        }
+        turn.await;
+    }
+}
+
 fn is_wanted(state: &State, delivery: &Delivery) -> bool {
-    state.is_pending(delivery.platform, &delivery.event, &delivery.endpoint)
+    state.is_pending(delivery.platform, delivery.number, &delivery.endpoint)
 }
 
 /// One attempt, all of its copies. Returns after which time another follows.
@@ -162,13 +204,13 @@ async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
     conclude(shared, delivery, answers)
 }
 
-/// The request, composed and signed anew; `None` where the endpoint no longer wants it.
-fn prepare(shared: &Shared, delivery: &Delivery) -> Option<(Outgoing, How, u32)> {
+/// The request, composed and signed; `None` where the endpoint no longer wants it.
+fn prepare(shared: &Shared, delivery: &mut Delivery) -> Option<(Outgoing, How, u32)> {
     let state = shared.lock();
     let platform = delivery.platform;
     let endpoint = state.endpoint(platform, &delivery.endpoint).filter(|_| is_wanted(&state, delivery))?;
     let event = state.event(platform, &delivery.event)?;
-    let body = Bytes::from(body(shared, event).to_string());
+    let body = Bytes::from(body(shared, event, endpoint).to_string());
     let (url, secret) = (endpoint.url.clone(), Arc::clone(&endpoint.secret));
     let behaviour = &state.behaviour[platform.index()];
     let how = How {
@@ -179,18 +221,21 @@ fn prepare(shared: &Shared, delivery: &Delivery) -> Option<(Outgoing, How, u32)>
         answer_timeout: state.schedules[platform.index()].answer_timeout(),
     };
     let copies = behaviour.copies();
+    let now = shared.settings.now();
+    let first = *delivery.first_signed.get_or_insert(now);
+    let original = state.schedules[platform.index()].has_original_timestamp();
     drop(state);
     let provider = &shared.settings.providers[platform.index()];
     let signed = SignedRequest::new(provider, &secret, body.clone())
         .with_uri(url.as_str())
-        .at_unix(shared.settings.now())
+        .at_unix(if original { first } else { now })
         .build();
     Some((Outgoing { url, headers: signed.into_parts().0.headers, body }, how, copies))
 }
 
-fn body(shared: &Shared, event: &Event) -> Value {
+fn body(shared: &Shared, event: &Event, endpoint: &Endpoint) -> Value {
     let mut body = match event.platform {
-        Platform::CasaPay => return event.casapay_object(),
+        Platform::CasaPay => return event.casapay_object(&endpoint.api_version),
         Platform::CasPay => json!({
             "id": event.id,
             "type": event.event_type,
@@ -211,8 +256,8 @@ fn body(shared: &Shared, event: &Event) -> Value {
 
 /// What the sender makes of the answers.
 fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answered)>) -> Option<Duration> {
-    let Delivery { platform, event, endpoint, attempt, .. } = delivery;
-    let (platform, attempt) = (*platform, *attempt);
+    let Delivery { platform, event, number, endpoint, attempt, .. } = delivery;
+    let (platform, number, attempt) = (*platform, *number, *attempt);
     let mut state = shared.lock();
     let schedule = state.schedules[platform.index()].clone();
     // Of copies the best answer counts; of equal ones the first.
@@ -226,17 +271,26 @@ fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answere
     let mut verdict = schedule.verdict(best.status);
     let mut retry_in = None;
     if verdict == Verdict::Retried {
-        retry_in = schedule.delay_after(attempt, best.status, best.retry_after);
+        let asked = best.retry_after.map(|asked| asked.since(shared.settings.clock.now()));
+        retry_in = schedule.delay_after(attempt, best.status, asked);
         // The endpoint may have been disabled or deleted meanwhile.
-        if retry_in.is_none() || !state.is_pending(platform, event, endpoint) {
+        if retry_in.is_none() || !state.is_pending(platform, number, endpoint) {
             retry_in = None;
             verdict = Verdict::GivenUp;
         }
     }
     let mut disabled = false;
     if let Some(known) = state.endpoint_mut(platform, endpoint) {
-        known.failures = if verdict == Verdict::Accepted { 0 } else { known.failures.saturating_add(1) };
-        if schedule.disables_after().is_some_and(|most| known.failures >= most) {
+        let Traffic { failures, given_up, .. } = &mut known.traffic;
+        match verdict {
+            Verdict::Accepted => (*failures, *given_up) = (0, 0),
+            Verdict::GivenUp => {
+                *failures = failures.saturating_add(1);
+                *given_up = given_up.saturating_add(1);
+            }
+            Verdict::Retried | Verdict::EndpointDisabled => *failures = failures.saturating_add(1),
+        }
+        if schedule.is_fed_up(*failures, *given_up) {
             verdict = Verdict::EndpointDisabled;
         }
         if verdict == Verdict::EndpointDisabled {
@@ -249,7 +303,7 @@ fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answere
         Verdict::Retried => Progress::Pending,
         Verdict::GivenUp | Verdict::EndpointDisabled => Progress::Failed,
     };
-    state.set_progress(platform, event, endpoint, progress);
+    state.set_progress(platform, number, endpoint, progress);
     if disabled {
         state.disable(platform, endpoint);
     }
@@ -273,9 +327,6 @@ fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answere
         }));
     }
     drop(state);
-    if disabled {
-        shared.endpoints_changed();
-    }
     for attempt in &attempts {
         shared.observe(Record::Attempt(attempt));
     }

@@ -15,7 +15,6 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     state: Mutex<State>,
     pending: Arc<watch::Sender<usize>>,
-    changes: watch::Sender<u64>,
     stopped: watch::Sender<bool>,
 }
 
@@ -34,7 +33,6 @@ impl Shared {
             settings,
             state: Mutex::new(state),
             pending: Arc::default(),
-            changes: watch::Sender::default(),
             stopped: watch::Sender::default(),
         }
     }
@@ -50,15 +48,6 @@ impl Shared {
 
     pub(super) fn pending(&self) -> watch::Receiver<usize> {
         self.pending.subscribe()
-    }
-
-    /// Told whenever an endpoint is changed, disabled or deleted.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    pub(super) fn endpoints_changed(&self) {
-        self.changes.send_modify(|version| *version = version.wrapping_add(1));
     }
 
     /// Runs until it has ended or the simulator has.

@@ -1,9 +1,10 @@
 //! What a simulator remembers: endpoints, events, and who has had which.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 use super::behaviour::Behaviour;
 use super::faults::Plan;
@@ -11,6 +12,7 @@ use super::log::Log;
 use super::platform::{Platform, covers};
 use super::schedule::Schedule;
 use super::sender::Delivery;
+use super::table::Table;
 use crate::signature::Secret;
 
 /// Endpoints that each platform takes: a loop that creates them without end is a mistake.
@@ -32,11 +34,37 @@ pub(super) struct Endpoint {
     pub(super) metadata: Map<String, Value>,
     pub(super) created: u64,
     pub(super) secret: Arc<Secret>,
+    pub(super) traffic: Traffic,
+}
+
+/// How deliveries to an endpoint go.
+#[derive(Default)]
+pub(super) struct Traffic {
     /// Attempts in a row that failed.
     pub(super) failures: u32,
+    /// Events that were given up since one was accepted.
+    pub(super) given_up: u32,
+    /// The numbers of the events that are still to be delivered.
+    pending: BTreeSet<u64>,
+    pub(super) signals: Signals,
+}
+
+/// What those who wait to deliver to an endpoint are told. Each endpoint has its own: a change wakes nobody else.
+#[derive(Clone, Default)]
+pub(super) struct Signals {
+    /// It was disabled or deleted.
+    pub(super) ended: Arc<Notify>,
+    /// Another event may be the oldest that is pending.
+    pub(super) turn: Arc<Notify>,
 }
 
 impl Endpoint {
+    /// Enables it. What it did before is forgotten.
+    pub(super) fn enable(&mut self) {
+        self.enabled = true;
+        (self.traffic.failures, self.traffic.given_up) = (0, 0);
+    }
+
     pub(super) fn is_subscribed_to(&self, event_type: &str) -> bool {
         self.events.iter().any(|pattern| covers(pattern, event_type))
     }
@@ -61,26 +89,26 @@ pub(super) struct Event {
     pub(super) request: String,
     pub(super) payload: Value,
     /// Every endpoint that was subscribed when it happened and has not been deleted since.
-    pub(super) progress: Vec<(String, Progress)>,
+    pub(super) progress: HashMap<String, Progress>,
 }
 
 impl Event {
     pub(super) fn pending(&self) -> usize {
-        self.progress.iter().filter(|(_, progress)| *progress == Progress::Pending).count()
+        self.progress.values().filter(|progress| **progress == Progress::Pending).count()
     }
 
     /// Whether every endpoint has accepted it, and there is one.
     pub(super) fn is_delivered(&self) -> bool {
-        !self.progress.is_empty() && self.progress.iter().all(|(_, progress)| *progress == Progress::Accepted)
+        !self.progress.is_empty() && self.progress.values().all(|progress| *progress == Progress::Accepted)
     }
 
     /// CasaPay's event object, as it is now: `pending_webhooks` changes.
-    pub(super) fn casapay_object(&self) -> Value {
+    pub(super) fn casapay_object(&self, api_version: &str) -> Value {
         json!({
             "id": self.id,
             "object": "event",
             "type": self.event_type,
-            "api_version": super::casapay::API_VERSION,
+            "api_version": api_version,
             "created": self.created,
             "livemode": self.livemode,
             "pending_webhooks": self.pending(),
@@ -92,8 +120,8 @@ impl Event {
 
 /// Everything that changes.
 pub(super) struct State {
-    pub(super) endpoints: Vec<Endpoint>,
-    pub(super) events: VecDeque<Event>,
+    pub(super) endpoints: Table<Endpoint>,
+    pub(super) events: Table<Event>,
     pub(super) held: [Vec<Delivery>; 3],
     pub(super) behaviour: [Behaviour; 3],
     pub(super) schedules: [Schedule; 3],
@@ -104,8 +132,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(schedules: [Schedule; 3], log: Log) -> Self {
         Self {
-            endpoints: Vec::new(),
-            events: VecDeque::new(),
+            endpoints: Table::default(),
+            events: Table::default(),
             held: Default::default(),
             behaviour: Default::default(),
             schedules,
@@ -115,22 +143,33 @@ impl State {
     }
 
     pub(super) fn endpoint(&self, platform: Platform, id: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.platform == platform && endpoint.id == id)
+        self.endpoints.get(id).filter(|endpoint| endpoint.platform == platform)
     }
 
     pub(super) fn endpoint_mut(&mut self, platform: Platform, id: &str) -> Option<&mut Endpoint> {
-        self.endpoints.iter_mut().find(|endpoint| endpoint.platform == platform && endpoint.id == id)
+        self.endpoints.get_mut(id).filter(|endpoint| endpoint.platform == platform)
     }
 
     pub(super) fn endpoints_of(&self, platform: Platform) -> impl DoubleEndedIterator<Item = &Endpoint> {
         self.endpoints.iter().filter(move |endpoint| endpoint.platform == platform)
     }
 
+    /// Adds an endpoint.
+    pub(super) fn add(&mut self, endpoint: Endpoint) {
+        self.endpoints.push(endpoint.id.clone(), endpoint);
+    }
+
     /// Deletes an endpoint; nobody waits for it any more.
     pub(super) fn delete(&mut self, platform: Platform, id: &str) {
-        self.endpoints.retain(|endpoint| endpoint.platform != platform || endpoint.id != id);
+        self.drop_pending(platform, id);
+        if self.endpoint(platform, id).is_none() {
+            return;
+        }
+        self.endpoints.remove(id);
         for event in self.events.iter_mut().filter(|event| event.platform == platform) {
-            event.progress.retain(|(endpoint, progress)| endpoint != id || *progress == Progress::Accepted);
+            if event.progress.get(id).is_some_and(|progress| *progress != Progress::Accepted) {
+                event.progress.remove(id);
+            }
         }
     }
 
@@ -139,47 +178,72 @@ impl State {
         if let Some(endpoint) = self.endpoint_mut(platform, id) {
             endpoint.enabled = false;
         }
-        for event in self.events.iter_mut().filter(|event| event.platform == platform) {
-            for (endpoint, progress) in &mut event.progress {
-                if endpoint == id && *progress == Progress::Pending {
-                    *progress = Progress::Failed;
-                }
+        self.drop_pending(platform, id);
+    }
+
+    /// What is pending at an endpoint has failed. Whoever waits to deliver it is told.
+    fn drop_pending(&mut self, platform: Platform, id: &str) {
+        let Some(endpoint) = self.endpoint_mut(platform, id) else { return };
+        let pending = std::mem::take(&mut endpoint.traffic.pending);
+        endpoint.traffic.signals.ended.notify_waiters();
+        endpoint.traffic.signals.turn.notify_waiters();
+        for number in pending {
+            let entry = self.events.at_mut(number).and_then(|event| event.progress.get_mut(id));
+            if let Some(progress) = entry {
+                *progress = Progress::Failed;
             }
         }
+        self.held[platform.index()].retain(|delivery| !delivery.is_to(id));
     }
 
     /// Whether an event is still to be delivered to an endpoint.
-    pub(super) fn is_pending(&self, platform: Platform, event: &str, endpoint: &str) -> bool {
-        let pending = |(id, progress): &(String, Progress)| id == endpoint && *progress == Progress::Pending;
-        self.event(platform, event).is_some_and(|event| event.progress.iter().any(pending))
+    pub(super) fn is_pending(&self, platform: Platform, number: u64, endpoint: &str) -> bool {
+        self.endpoint(platform, endpoint).is_some_and(|endpoint| endpoint.traffic.pending.contains(&number))
+    }
+
+    /// Whether no event that is older is still to be delivered to an endpoint.
+    pub(super) fn is_oldest(&self, platform: Platform, number: u64, endpoint: &str) -> bool {
+        let oldest = self.endpoint(platform, endpoint).and_then(|endpoint| endpoint.traffic.pending.first());
+        oldest.is_none_or(|oldest| number <= *oldest)
     }
 
     pub(super) fn event(&self, platform: Platform, id: &str) -> Option<&Event> {
-        self.events.iter().find(|event| event.platform == platform && event.id == id)
+        self.events.get(id).filter(|event| event.platform == platform)
     }
 
     pub(super) fn set_progress(
         &mut self,
         platform: Platform,
-        event: &str,
+        number: u64,
         endpoint: &str,
         progress: Progress,
     ) {
-        let event = self.events.iter_mut().find(|known| known.platform == platform && known.id == event);
-        let entry = event.and_then(|event| event.progress.iter_mut().find(|(id, _)| id == endpoint));
-        if let Some((_, known)) = entry {
+        let entry = self.events.at_mut(number).and_then(|event| event.progress.get_mut(endpoint));
+        if let Some(known) = entry {
             *known = progress;
+        }
+        if progress != Progress::Pending
+            && let Some(endpoint) = self.endpoint_mut(platform, endpoint)
+        {
+            endpoint.traffic.pending.remove(&number);
+            endpoint.traffic.signals.turn.notify_waiters();
         }
     }
 
-    /// Remembers an event, and forgets the oldest of those that nobody waits for.
-    pub(super) fn remember(&mut self, event: Event) {
-        if self.events.len() >= MOST_EVENTS
-            && let Some(at) = self.events.iter().position(|event| event.pending() == 0)
-        {
-            self.events.remove(at);
+    /// Remembers an event, and forgets the oldest of those that nobody waits for. Returns its number.
+    pub(super) fn remember(&mut self, event: Event) -> u64 {
+        if self.events.len() >= MOST_EVENTS {
+            self.events.remove_oldest(|event| event.pending() == 0);
         }
-        self.events.push_back(event);
+        let pending = event.progress.iter().filter(|(_, progress)| **progress == Progress::Pending);
+        let endpoints: Vec<String> = pending.map(|(endpoint, _)| endpoint.clone()).collect();
+        let number = self.events.push(event.id.clone(), event);
+        for endpoint in endpoints {
+            if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
+                endpoint.traffic.pending.insert(number);
+            }
+        }
+        number
     }
 }
 
@@ -187,10 +251,10 @@ impl State {
 mod tests {
     use super::*;
 
-    fn event(progress: &[(&str, Progress)]) -> Event {
+    fn event(id: &str, progress: &[(&str, Progress)]) -> Event {
         Event {
             platform: Platform::CasaPay,
-            id: "evt_1".to_owned(),
+            id: id.to_owned(),
             event_type: "invoice.paid".to_owned(),
             livemode: true,
             created: 1,
@@ -213,30 +277,96 @@ mod tests {
             (&[("a", Accepted), ("b", Failed)], false, 0),
             (&[("a", Accepted), ("b", Accepted)], true, 0),
         ] {
-            let event = event(progress);
+            let event = event("evt_1", progress);
             assert_eq!((event.is_delivered(), event.pending()), (delivered, pending), "{progress:?}");
         }
     }
 
+    fn state_with(endpoints: &[&str]) -> State {
+        let mut state = State::new(Platform::ALL.map(Schedule::of), Log::new(1));
+        for id in endpoints {
+            state.add(Endpoint {
+                platform: Platform::CasaPay,
+                id: (*id).to_owned(),
+                livemode: true,
+                url: "https://shop.example/".to_owned(),
+                events: vec!["invoice.paid".to_owned()],
+                enabled: true,
+                description: None,
+                api_version: String::new(),
+                metadata: Map::new(),
+                created: 1,
+                secret: Arc::new(Secret::weak("x").unwrap()),
+                traffic: Traffic::default(),
+            });
+        }
+        state
+    }
+
     #[test]
     fn nobody_waits_for_a_deleted_endpoint() {
-        let schedules = Platform::ALL.map(Schedule::of);
-        let mut state = State::new(schedules, Log::new(1));
-        state.remember(event(&[("a", Progress::Accepted), ("b", Progress::Pending)]));
+        let mut state = state_with(&["a", "b"]);
+        let progress = [("a", Progress::Accepted), ("b", Progress::Pending)];
+        let number = state.remember(event("evt_1", &progress));
         state.delete(Platform::CasPay, "b");
-        assert!(!state.events[0].is_delivered());
+        assert!(state.is_pending(Platform::CasaPay, number, "b"));
+        assert!(!state.event(Platform::CasaPay, "evt_1").unwrap().is_delivered());
         state.delete(Platform::CasaPay, "b");
-        assert!(state.events[0].is_delivered());
+        assert!(!state.is_pending(Platform::CasaPay, number, "b"));
+        assert!(state.event(Platform::CasaPay, "evt_1").unwrap().is_delivered());
+    }
+
+    #[test]
+    fn the_oldest_that_is_pending_is_each_endpoints_own() {
+        let mut state = state_with(&["a", "b"]);
+        let both = [("a", Progress::Pending), ("b", Progress::Pending)];
+        let [first, second] = ["evt_1", "evt_2"].map(|id| state.remember(event(id, &both)));
+        let oldest = |state: &State| {
+            [("a", first), ("a", second), ("b", first), ("b", second)]
+                .map(|(endpoint, number)| state.is_oldest(Platform::CasaPay, number, endpoint))
+        };
+        assert_eq!(oldest(&state), [true, false, true, false]);
+        state.set_progress(Platform::CasaPay, first, "a", Progress::Pending);
+        assert_eq!(oldest(&state), [true, false, true, false]);
+        state.set_progress(Platform::CasaPay, first, "a", Progress::Failed);
+        assert_eq!(oldest(&state), [true, true, true, false]);
+        state.disable(Platform::CasaPay, "b");
+        assert_eq!(oldest(&state), [true; 4], "nothing is pending there");
+        let pending = |id| state.event(Platform::CasaPay, id).unwrap().pending();
+        assert_eq!((pending("evt_1"), pending("evt_2")), (0, 1));
+    }
+
+    #[test]
+    fn a_change_wakes_the_deliveries_of_its_own_endpoint_alone() {
+        let mut state = state_with(&["a", "b", "c"]);
+        let all = ["a", "b", "c"].map(|id| (id, Progress::Pending));
+        let number = state.remember(event("evt_1", &all));
+        let signals = ["a", "b", "c"].map(|id| {
+            state.endpoint(Platform::CasaPay, id).map(|endpoint| endpoint.traffic.signals.clone()).unwrap()
+        });
+        let mut waiting: Vec<_> = signals
+            .iter()
+            .flat_map(|signals| [Box::pin(signals.ended.notified()), Box::pin(signals.turn.notified())])
+            .collect();
+        let mut woken = || -> Vec<bool> { waiting.iter_mut().map(|told| told.as_mut().enable()).collect() };
+        assert_eq!(woken(), [false; 6]);
+        state.set_progress(Platform::CasaPay, number, "a", Progress::Accepted);
+        assert_eq!(woken(), [false, true, false, false, false, false], "another may have its turn");
+        state.disable(Platform::CasaPay, "b");
+        assert_eq!(woken(), [false, true, true, true, false, false]);
+        state.delete(Platform::CasaPay, "c");
+        assert_eq!(woken(), [false, true, true, true, true, true]);
     }
 
     #[test]
     fn events_that_are_pending_are_not_forgotten() {
-        let mut state = State::new(Platform::ALL.map(Schedule::of), Log::new(1));
-        state.remember(event(&[("a", Progress::Pending)]));
-        for _ in 0..MOST_EVENTS {
-            state.remember(event(&[("a", Progress::Accepted)]));
+        let mut state = state_with(&["a"]);
+        state.remember(event("evt_first", &[("a", Progress::Pending)]));
+        for nth in 0..MOST_EVENTS {
+            state.remember(event(&format!("evt_{nth}"), &[("a", Progress::Accepted)]));
         }
         assert_eq!(state.events.len(), MOST_EVENTS);
-        assert_eq!(state.events[0].pending(), 1);
+        assert_eq!(state.event(Platform::CasaPay, "evt_first").unwrap().pending(), 1);
+        assert!(state.event(Platform::CasaPay, "evt_0").is_none());
     }
 }

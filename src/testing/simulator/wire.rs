@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, RETRY_AFTER};
@@ -42,8 +42,33 @@ pub(super) struct How {
 /// A receiver's answer, or why there is none.
 pub(super) struct Answered {
     pub(super) status: Option<u16>,
-    pub(super) retry_after: Option<Duration>,
+    pub(super) retry_after: Option<RetryAfter>,
     pub(super) why: Option<String>,
+}
+
+/// When a receiver wants to be asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryAfter {
+    Time(Duration),
+    Date(SystemTime),
+}
+
+impl RetryAfter {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+        match text.parse() {
+            Ok(seconds) => Some(Self::Time(Duration::from_secs(seconds))),
+            Err(_) => httpdate::parse_http_date(text).ok().map(Self::Date),
+        }
+    }
+
+    /// How long that is; a date that has passed is now.
+    pub(super) fn since(self, now: SystemTime) -> Duration {
+        match self {
+            Self::Time(time) => time,
+            Self::Date(date) => date.duration_since(now).unwrap_or_default(),
+        }
+    }
 }
 
 impl Answered {
@@ -129,7 +154,7 @@ async fn exchange(stream: TcpStream, outgoing: &Outgoing, target: &Target, how: 
 
     let mut answer = pin!(async {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+        let (status, retry_after) = (response.status().as_u16(), RetryAfter::of(response.headers()));
         // Read, so that the receiver sees its answer taken. What it says is of no account.
         _ = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
         Ok(Answered { status: Some(status), retry_after, why: None })
@@ -140,10 +165,6 @@ async fn exchange(stream: TcpStream, outgoing: &Outgoing, target: &Target, how: 
         answered = &mut answer => answered,
         _ = &mut connection => answer.await,
     }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// Writes the request, and that is all.
@@ -213,6 +234,79 @@ impl Body for Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_is_a_time_or_a_date_or_nothing() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (text, seconds) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sat, 05 Nov 1994 08:49:37 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            let asked = RetryAfter::of(&headers).map(|asked| asked.since(now));
+            assert_eq!(asked, seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(RetryAfter::of(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickled_body_comes_in_pieces_with_a_pause_before_each() {
+        let whole: Bytes = (0..=99_u8).collect();
+        let started = tokio::time::Instant::now();
+        let mut body = Pieces { rest: whole.clone(), trickle: Some(Trickle::new(32, 20)), pause: None };
+        let mut pieces = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let elapsed = started.elapsed();
+            let piece = frame.unwrap().into_data().unwrap();
+            pieces.push((elapsed.as_millis(), piece.len()));
+            assert_eq!(body.size_hint().exact(), Some(u64::try_from(whole.len()).unwrap() - sum(&pieces)));
+        }
+        assert_eq!(pieces, [(20, 32), (40, 32), (60, 32), (80, 4)]);
+        assert!(body.is_end_stream());
+
+        let usual = Pieces { rest: whole.clone(), trickle: None, pause: None };
+        assert_eq!(usual.collect().await.unwrap().to_bytes(), whole);
+        assert_eq!(started.elapsed().as_millis(), 80, "no pause");
+    }
+
+    fn sum(pieces: &[(u128, usize)]) -> u64 {
+        pieces.iter().map(|(_, length)| u64::try_from(*length).unwrap()).sum()
+    }
+
+    #[tokio::test]
+    async fn http_does_not_leave_loopback_unless_it_may() {
+        let outgoing =
+            |url: &str| Outgoing { url: url.to_owned(), headers: HeaderMap::new(), body: Bytes::new() };
+        let how = How {
+            deliver_to: None,
+            remote: false,
+            disconnect: false,
+            trickle: None,
+            answer_timeout: Duration::from_secs(30),
+        };
+        for url in ["http://192.0.2.1/", "http://localhost.example.com/", "http://0.0.0.0:9/"] {
+            let answered = send(&outgoing(url), how).await;
+            assert_eq!(answered.why.as_deref(), Some("the simulator delivers to loopback only"), "{url}");
+        }
+        // Nobody listens there, but somebody asks.
+        let unbound = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for (url, how) in [
+            (format!("http://{unbound}/"), how),
+            (format!("http://{unbound}/"), How { remote: true, ..how }),
+            ("http://192.0.2.1/".to_owned(), How { deliver_to: Some(unbound), ..how }),
+        ] {
+            let why = send(&outgoing(&url), how).await.why.unwrap();
+            assert!(why.contains("refused"), "{url}: {why}");
+        }
+    }
 
     #[test]
     fn loopback_is_known_by_address_and_by_one_name() {

@@ -6,4 +6,6 @@ mod control;
 mod deliveries;
 mod events;
 mod faults;
+mod held;
+mod senders;
 mod stand;

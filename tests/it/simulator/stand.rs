@@ -126,6 +126,8 @@ pub(super) enum Say {
     Status(u16),
     /// A status, with the seconds of a `Retry-After`.
     Later(u16, u64),
+    /// A status, with a `Retry-After` that is a date.
+    At(u16, SystemTime),
     /// A status, when the test has [let it](Receiver::let_go).
     Held(u16),
     /// Never.
@@ -160,7 +162,8 @@ impl Receiver {
             let say = answers.lock().unwrap().pop_front().unwrap_or(Say::Status(200));
             let (status, later) = match say {
                 Say::Status(status) => (status, None),
-                Say::Later(status, seconds) => (status, Some(seconds)),
+                Say::Later(status, seconds) => (status, Some(seconds.to_string())),
+                Say::At(status, date) => (status, Some(httpdate::fmt_http_date(date))),
                 Say::Held(status) => {
                     held.acquire().await.unwrap().forget();
                     (status, None)
@@ -168,8 +171,8 @@ impl Receiver {
                 Say::Nothing => std::future::pending().await,
             };
             let mut response = http::Response::builder().status(status);
-            if let Some(seconds) = later {
-                response = response.header("retry-after", seconds);
+            if let Some(later) = later {
+                response = response.header("retry-after", later);
             }
             response.body(axum::body::Body::empty()).unwrap()
         });
