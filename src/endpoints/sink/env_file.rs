@@ -31,9 +31,13 @@ use crate::signature::Secret;
 /// sink.store("casapay", "we_1", &Secret::new("whsec_0123456789abcdef")?).await?;
 /// sink.store("casapay", "we_2", &Secret::new("whsec_fedcba9876543210")?).await?;
 /// assert_eq!(
-///     std::fs::read_to_string(path)?,
-///     "# casapay we_2\nCASAPAY_WEBHOOK_SECRET=whsec_fedcba9876543210\n\
-///      # casapay we_1\nCASAPAY_WEBHOOK_SECRET_PREVIOUS=whsec_0123456789abcdef\n"
+///     std::fs::read_to_string(path)?.lines().collect::<Vec<_>>(),
+///     [
+///         "# casapay we_2",
+///         "CASAPAY_WEBHOOK_SECRET=whsec_fedcba9876543210",
+///         "# casapay we_1",
+///         "CASAPAY_WEBHOOK_SECRET_PREVIOUS=whsec_0123456789abcdef",
+///     ]
 /// );
 /// # Ok(())
 /// # }
