@@ -3,9 +3,9 @@
 use http::HeaderName;
 use serde_json::{Value, json};
 
+use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{Call, ClientOptions, Http};
-use super::url::checked;
 use crate::signature::Secret;
 
 /// A client that creates webhook endpoints at CasPay, as its JavaScript SDK does: `{url, events, secret}`.
@@ -119,10 +119,7 @@ impl CasPay {
         const OPERATION: &str = "create endpoint";
         let allow_loopback = self.http.options().allows_loopback();
         checked("caspay", url, allow_loopback).map_err(|error| error.during(OPERATION))?;
-        if events.is_empty() || events.iter().any(String::is_empty) {
-            let error = self.http.error(EndpointErrorKind::InvalidRequest, OPERATION);
-            return Err(error.with_detail("an endpoint needs at least one event type, and none may be empty"));
-        }
+        some_events(&self.http, OPERATION, events)?;
         let body = json!({ "url": url, "events": events, "secret": secret.expose() });
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let mut call = Call::create(OPERATION, &path, body.to_string().into_bytes());

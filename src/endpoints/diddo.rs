@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::api::{EndpointApi, Registered, Wanted};
+use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
-use super::url::checked;
 use crate::signature::Secret;
 
 /// The most that a page may hold.
@@ -370,11 +370,7 @@ impl Diddo {
             let allow_loopback = self.http().options().allows_loopback();
             checked("diddo", url, allow_loopback).map_err(|error| error.during(operation))?;
         }
-        if events.is_some_and(|events| events.is_empty() || events.iter().any(String::is_empty)) {
-            let error = self.http().error(EndpointErrorKind::InvalidRequest, operation);
-            return Err(error.with_detail("an endpoint needs at least one event type, and none may be empty"));
-        }
-        Ok(())
+        events.map_or(Ok(()), |events| some_events(self.http(), operation, events))
     }
 
     fn parse_id(&self, operation: &'static str, id: &str) -> Result<Uuid, EndpointError> {

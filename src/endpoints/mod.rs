@@ -23,6 +23,7 @@ mod api;
 mod casapay;
 mod caspay;
 mod catch_up;
+mod check;
 mod diddo;
 mod error;
 mod http;
@@ -30,7 +31,6 @@ mod lock;
 mod manager;
 mod sink;
 mod subscription;
-mod url;
 
 pub use self::api::{EndpointApi, Registered, Wanted};
 pub use self::casapay::{

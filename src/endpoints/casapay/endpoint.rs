@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::object;
-use crate::endpoints::error::{EndpointError, EndpointErrorKind};
+use crate::endpoints::check::{checked, some_events};
+use crate::endpoints::error::EndpointError;
 use crate::endpoints::http::Http;
-use crate::endpoints::url::checked;
 
 /// A webhook endpoint of CasaPay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl NewEndpoint {
     pub(super) fn body(&self, http: &Http, operation: &'static str) -> Result<Vec<u8>, EndpointError> {
         checked(http.provider(), &self.url, http.options().allows_loopback())
             .map_err(|error| error.during(operation))?;
-        some_events(&self.enabled_events, http, operation)?;
+        some_events(http, operation, &self.enabled_events)?;
         Ok(object([
             ("url", Some(json!(self.url))),
             ("enabled_events", Some(json!(self.enabled_events))),
@@ -236,7 +236,7 @@ impl EndpointUpdate {
                 .map_err(|error| error.during(operation))?;
         }
         if let Some(events) = &self.enabled_events {
-            some_events(events, http, operation)?;
+            some_events(http, operation, events)?;
         }
         Ok(object([
             ("url", self.url.as_ref().map(|text| json!(text))),
@@ -245,12 +245,4 @@ impl EndpointUpdate {
             ("description", self.description.as_ref().map(|text| json!(text))),
         ]))
     }
-}
-
-fn some_events(events: &[String], http: &Http, operation: &'static str) -> Result<(), EndpointError> {
-    if events.is_empty() || events.iter().any(String::is_empty) {
-        let error = http.error(EndpointErrorKind::InvalidRequest, operation);
-        return Err(error.with_detail("an endpoint needs at least one event type, and none may be empty"));
-    }
-    Ok(())
 }

@@ -11,9 +11,9 @@ use serde_json::json;
 pub use self::endpoint::{CasaPayEndpoint, EndpointStatus, EndpointUpdate, NewEndpoint};
 pub use self::events::{EventQuery, EventStream, FetchedEvent, ListStyle};
 use super::api::{EndpointApi, Registered, Wanted};
+use super::check::{checked, is_id};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read};
-use super::url::{checked, is_id};
 use crate::signature::Secret;
 
 const ENDPOINTS: &str = "webhook_endpoints";

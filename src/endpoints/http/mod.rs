@@ -16,8 +16,8 @@ use url::Url;
 use self::answer::Failed;
 pub(super) use self::answer::{created, malformed, object_with_list, read};
 pub use self::options::ClientOptions;
+use super::check::checked;
 use super::error::{EndpointError, EndpointErrorKind};
-use super::url::checked;
 use crate::signature::Secret;
 
 /// A base URL, a credential, and how patient to be.

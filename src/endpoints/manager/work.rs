@@ -11,11 +11,11 @@ use url::Url;
 use super::rotation::Marker;
 use super::{Change, Ensured, Inner};
 use crate::endpoints::api::{EndpointApi, Registered, Wanted};
+use crate::endpoints::check::same;
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
 use crate::endpoints::lock::EndpointLock;
 use crate::endpoints::sink::SecretSink;
 use crate::endpoints::subscription::drift;
-use crate::endpoints::url::same;
 use crate::error::BoxError;
 
 /// After this nothing is begun that could create an endpoint, so that it ends before the lock does.

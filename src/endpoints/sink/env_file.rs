@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::{SecretSink, write};
-use crate::endpoints::url::is_id;
+use crate::endpoints::check::is_id;
 use crate::error::BoxError;
 use crate::signature::Secret;
 

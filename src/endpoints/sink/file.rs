@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
 use super::{SecretSink, write};
-use crate::endpoints::url::is_id;
+use crate::endpoints::check::is_id;
 use crate::error::{BoxError, ConfigError};
 use crate::signature::{Secret, Secrets, Verifier};
 

@@ -54,7 +54,7 @@ impl Schedule {
     /// | `merge` | 2xx in 30 s | all but 5xx | two more, when is not said |
     /// | `paymongo` | 2xx | 3 events that use up their 12 attempts disable | 12 attempts in 136.5 min |
     /// | `pennylane` | 2xx | 401, 403, 404, 410 disable | not said |
-    /// | `podium` | 200 | 15 failures in a row disable | 15 attempts in 8 h, while which all other events wait |
+    /// | `podium` | 200 | 15 failures in a row disable | 15 attempts in 8 h; all other events wait meanwhile |
     /// | `pusher` | 2xx in 3 s | | 10, 30, 120, 300 s from the first attempt |
     /// | `sanity` | 2xx | all but 429, 5xx | 30 s, 60 s |
     /// | `shopify` | 2xx in 5 s | 8 failures in a row disable | 8 attempts in 4 h |

@@ -1,8 +1,9 @@
-//! Which URLs are sent, and sent to: https, or loopback where that is asked for.
+//! What may be sent, and sent to: URLs of https, or of loopback where that is asked for; ids; event types.
 
 use url::{Host, Url};
 
 use super::error::{EndpointError, EndpointErrorKind};
+use super::http::Http;
 
 /// An absolute https URL without credentials and fragment. With `allow_loopback`, http too, to an address of this
 /// machine.
@@ -52,6 +53,19 @@ pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// What every API of these demands.
+pub(super) fn some_events(
+    http: &Http,
+    operation: &'static str,
+    events: &[String],
+) -> Result<(), EndpointError> {
+    if events.is_empty() || events.iter().any(String::is_empty) {
+        let error = http.error(EndpointErrorKind::InvalidRequest, operation);
+        return Err(error.with_detail("an endpoint needs at least one event type, and none may be empty"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
