@@ -3,6 +3,7 @@
 use std::env::{self, VarError};
 
 use clap::Args;
+use http::HeaderValue;
 use tower_webhook::provider::{self, Preset};
 use tower_webhook::testing::{development_secret, verifying_secret};
 use tower_webhook::{ConfigError, Provider, Secret};
@@ -60,6 +61,20 @@ impl Platform {
                 provider.with_public_url(&url).map_err(|error| Failure::configuration(error.to_string()))?;
         }
         Ok(Self { preset, provider })
+    }
+
+    /// What the environment calls the secret (`<NAME>_WEBHOOK_KEY_ID`), where the provider sends it.
+    pub(crate) fn key_id(&self) -> Result<Option<String>, Failure> {
+        let variable = self.preset.variable("WEBHOOK_KEY_ID");
+        let wrong = |why: &str| Failure::configuration(format!("{variable} {why}"));
+        match env::var(&variable) {
+            Ok(id) if id.is_empty() || HeaderValue::try_from(&id).is_err() => {
+                Err(wrong("is nothing that a header can hold"))
+            }
+            Ok(id) => Ok(Some(id)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(wrong("is not UTF-8")),
+        }
     }
 
     pub(crate) fn name(&self) -> &'static str {

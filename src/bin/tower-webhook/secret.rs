@@ -97,7 +97,7 @@ pub(crate) enum Purpose {
 /// A text, and where it comes from, in words.
 pub(crate) struct Found {
     pub(crate) text: Zeroizing<String>,
-    source: String,
+    pub(crate) source: String,
 }
 
 impl SecretArgs {
@@ -152,6 +152,18 @@ impl SecretArgs {
             "there is no secret: set {variable}, or give --secret-env VARIABLE or --secret-file FILE; at a terminal it \
              is asked for"
         )))
+    }
+
+    /// The secret before the present one, which receivers accept beside it. Whoever says where the secret is means that
+    /// one alone.
+    pub(crate) fn previous(&self, platform: &Platform) -> Result<Option<Found>, Failure> {
+        if self.is_given() {
+            return Ok(None);
+        }
+        let variable = platform.preset.variable("WEBHOOK_SECRET_PREVIOUS");
+        let text = read_variable(&variable);
+        let text = text.map_err(|why| Failure::configuration(format!("{variable} {why}")))?;
+        Ok(text.filter(|text| !text.is_empty()).map(|text| Found { text, source: variable }))
     }
 
     /// A secret that signs.

@@ -82,6 +82,8 @@ fn row(index: usize, sent: &Sent, exit: Exit) -> Vec<String> {
 struct Signing {
     platform: Platform,
     secret: Secret,
+    /// What the provider calls the secret; else what the capture says.
+    key_id: Option<String>,
 }
 
 impl Signing {
@@ -89,12 +91,17 @@ impl Signing {
         let platform = Platform::of(preset, args.public_url.as_deref(), Some(args.to.as_str()))?;
         let purpose = if is_loopback(&args.to) { Purpose::SigningForLoopback } else { Purpose::Signing };
         let secret = args.secret.signing(&platform, purpose, output)?;
-        Ok(Self { platform, secret })
+        let key_id = platform.key_id()?;
+        Ok(Self { platform, secret, key_id })
     }
 
     fn sign(&self, request: &Captured) -> (HeaderMap, Bytes) {
         let kept = capture::end_to_end(&request.headers);
-        let request = SignedRequest::anew(&self.platform.provider, &self.secret, &kept, request.body.clone());
+        let mut request =
+            SignedRequest::anew(&self.platform.provider, &self.secret, &kept, request.body.clone());
+        if let Some(id) = &self.key_id {
+            request = request.with_key_id(id);
+        }
         let (parts, body) = request.build().into_parts();
         (parts.headers, body.into_bytes())
     }

@@ -82,6 +82,8 @@ struct Source {
     /// Tells the events of this run from those of any other.
     run: u128,
     tamper: Option<Tamper>,
+    /// What the provider calls the secret.
+    key_id: Option<String>,
 }
 
 impl Source {
@@ -110,7 +112,8 @@ impl Source {
         let secret = args.secret.signing(&platform, purpose, output)?;
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let (event_type, id, tamper) = (event_type.to_owned(), args.id.clone(), args.tamper);
-        let source = Self { platform, secret, event_type, payload, id, run, tamper };
+        let key_id = platform.key_id()?;
+        let source = Self { platform, secret, event_type, payload, id, run, tamper, key_id };
         // What cannot stand in an event is found before anything is sent.
         source.event(0).map_err(|error| Failure::usage(format!("no such event: {error}")))?;
         Ok(source)
@@ -126,6 +129,9 @@ impl Source {
         let provider = &self.platform.provider;
         let mut request =
             SignedRequest::new(provider, &self.secret, event.body().to_owned()).with_headers(event.headers());
+        if let Some(id) = &self.key_id {
+            request = request.with_key_id(id);
+        }
         if self.tamper == Some(Tamper::Timestamp) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             request = request.at_unix(now.as_secs().saturating_sub(3_600));

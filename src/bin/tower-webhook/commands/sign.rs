@@ -39,6 +39,10 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
         for (name, value) in given {
             request = request.with_header(name, value);
         }
+        // One that is given as a header is meant.
+        if let Some(id) = platform.key_id()?.filter(|_| args.headers.is_empty()) {
+            request = request.with_key_id(&id);
+        }
         if let Some(seconds) = args.at {
             request = request.at_unix(seconds);
         }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::Request;
+use http::{Method, Request};
 use serde_json::json;
-use tower_webhook::testing::{Cause, delivery_with_headers, diagnose};
+use tower_webhook::testing::{Cause, Diagnosis, delivery_with_headers, diagnose, diagnose_labelled};
 use tower_webhook::{ConfigError, Secret};
 
 use crate::args::Verify;
@@ -12,7 +12,7 @@ use crate::capture::{self, Captured};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, visible};
 use crate::platform::Platform;
-use crate::secret::Purpose;
+use crate::secret::{Found, Purpose};
 
 pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     let platform = Platform::new(&args.provider, None)?;
@@ -22,14 +22,30 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             .checked_add(Duration::from_secs(seconds))
             .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
     };
-    let Captured { headers, body, .. } = captured(args)?;
+    let Captured { method, headers, body, .. } = captured(args)?;
     if let Some(failure) = platform.lacks_url() {
         return Err(failure);
     }
-    let secret = args.secret.find(&platform, Purpose::Verifying, output)?;
+    let mut secret = args.secret.find(&platform, Purpose::Verifying, output)?;
+    let key_id = platform.key_id()?;
     let mut request = Request::new(&body[..]);
+    *request.method_mut() = method.unwrap_or(Method::POST);
     *request.headers_mut() = headers;
-    let diagnosis = diagnose(&platform.provider, &secret.text, &request, at);
+    let diagnosed = |secret: &Found| match &key_id {
+        Some(id) => diagnose_labelled(&platform.provider, &secret.text, id, &request, at),
+        None => diagnose(&platform.provider, &secret.text, &request, at),
+    };
+    let mut diagnosis = diagnosed(&secret);
+    let mut is_previous = false;
+    // Receivers accept it, too. Where neither verifies, the present one is what to talk about.
+    if !is_right(&diagnosis)
+        && let Some(previous) = args.secret.previous(&platform)?
+    {
+        let other = diagnosed(&previous);
+        if is_right(&other) {
+            (diagnosis, secret, is_previous) = (other, previous, true);
+        }
+    }
 
     let mut event = None;
     if diagnosis.is_verified() {
@@ -46,6 +62,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             });
             json!({
                 "provider": platform.name(),
+                "secret": if is_previous { "previous" } else { "current" },
                 "verified": diagnosis.is_verified(),
                 "cause": diagnosis.cause().as_str(),
                 "proven": diagnosis.is_proven(),
@@ -61,6 +78,9 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             let likely = if diagnosis.is_proven() { "" } else { " (likely)" };
             let mut text =
                 format!("{verdict}: {}{likely}\n{}\n", diagnosis.cause().as_str(), diagnosis.explanation());
+            if is_previous {
+                text.push_str(&format!("The secret is that of {}.\n", secret.source));
+            }
             if !diagnosis.advice().is_empty() {
                 text.push_str(&format!("{}\n", diagnosis.advice()));
             }
@@ -86,6 +106,11 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     })
 }
 
+/// Whether the signature is made by this secret, whatever else is wrong.
+fn is_right(diagnosis: &Diagnosis) -> bool {
+    matches!(diagnosis.cause(), Cause::Verified | Cause::Stale | Cause::Clock | Cause::EncodedBody)
+}
+
 fn captured(args: &Verify) -> Result<Captured, Failure> {
     match (&args.request, &args.headers, &args.body) {
         (Some(request), ..) => capture::request(&capture::read(request)?),
@@ -93,8 +118,8 @@ fn captured(args: &Verify) -> Result<Captured, Failure> {
             if capture::is_stdin(headers) && capture::is_stdin(body) {
                 return Err(Failure::usage("headers and body cannot both come from standard input"));
             }
-            let headers = capture::headers(&capture::read(headers)?)?;
-            Ok(Captured { headers, body: capture::read(body)?.into(), is_stored: false })
+            let (method, headers) = capture::headers(&capture::read(headers)?)?;
+            Ok(Captured { method, headers, body: capture::read(body)?.into(), is_stored: false })
         }
         _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
     }
