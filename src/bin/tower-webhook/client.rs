@@ -24,7 +24,7 @@ const EXCERPT_BYTES: usize = 200;
 /// From here on a progress bar is shown, if there is a terminal.
 const MANY: u64 = 100;
 
-/// Runs a command that waits for a network.
+/// Runs a command, which may wait for a network.
 pub(crate) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::input(format!("cannot start: {error}")))?.block_on(command)

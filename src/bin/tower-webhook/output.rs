@@ -59,7 +59,11 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) {
         let (kind, message) = (failure.kind(), &failure.message);
         if self.json {
-            say(&json!({ "error": { "kind": kind, "message": message } }).to_string());
+            let mut error = json!({ "kind": kind, "message": message });
+            if !failure.endpoints().is_empty() {
+                error["endpoints"] = failure.endpoints().into();
+            }
+            say(&json!({ "error": error }).to_string());
         } else {
             let lines: Vec<_> = message.lines().map(visible).collect();
             say(&format!("error: {}", lines.join("\n")));
