@@ -78,8 +78,7 @@ async fn listed(list: Program) -> Vec<Value> {
 async fn an_endpoint_lives_from_its_creation_to_its_end() {
     let world = World::start().await;
     for platform in [World::casapay as fn(&World, &str) -> Program, World::diddo] {
-        let before = world.saved().len();
-        let types = if before == 0 {
+        let types = if world.simulator.calls().is_empty() {
             ["invoice.paid", "charge.failed"]
         } else {
             ["order.submitted", "checkout.failed"]
@@ -107,7 +106,9 @@ async fn an_endpoint_lives_from_its_creation_to_its_end() {
         let text = platform(&world, "list --text").run().await;
         assert!(text.text(0).contains("paused") && text.stdout.contains(types[1]), "{text:?}");
 
-        assert_eq!(platform(&world, &format!("delete {id}")).run().await.json(0)["deleted"], id.as_str());
+        let delete = platform(&world, &format!("delete {id}")).arg(&world.saving());
+        assert_eq!(delete.run().await.json(0)["deleted"], id.as_str());
+        assert!(!file.exists(), "its secret is accepted still");
         assert!(listed(platform(&world, "list")).await.is_empty());
         let (_, message) = platform(&world, &format!("delete {id}")).run().await.error(1);
         assert!(message.contains("404"), "{message}");

@@ -172,6 +172,10 @@ pub(crate) struct Delete {
 
     /// The endpoint's id
     pub(crate) id: String,
+
+    /// Directory with the secrets, out of which that of this endpoint is removed, so that it is not accepted any more
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) save_to: Option<PathBuf>,
 }
 
 /// It deletes nothing, and leaves an endpoint paused that is. Several runs with one directory go one after the other;

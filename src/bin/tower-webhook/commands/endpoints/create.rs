@@ -37,11 +37,10 @@ pub(super) async fn create(args: &Create, output: &Output) -> Result<(), Failure
     check_writable(directory)?;
     let lock = FileLock::new(directory, *output);
     let held = lock.acquire(&args.url, HOLD).await;
-    held.map_err(|error| Failure::input(format!("the lock in --save-to: {error}")).of_kind("lock"))?;
-    let busy = Busy::creating();
+    let held =
+        held.map_err(|error| Failure::input(format!("the lock in --save-to: {error}")).of_kind("lock"))?;
     let created = under_lock(&api, args, directory, output).await;
-    drop(busy);
-    lock.release(()).await;
+    lock.release(held).await;
     created
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tower_webhook::BoxError;
 use tower_webhook::endpoints::EndpointLock;
 
+use crate::interrupt::Busy;
 use crate::output::Output;
 
 /// How long a run may keep the lock, and how long one that was killed keeps it.
@@ -66,9 +67,10 @@ fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
 }
 
 impl EndpointLock for FileLock {
-    type Held = ();
+    /// While it is held, Ctrl-C waits.
+    type Held = Busy;
 
-    async fn acquire(&self, _: &str, hold: Duration) -> Result<(), BoxError> {
+    async fn acquire(&self, _: &str, hold: Duration) -> Result<Busy, BoxError> {
         let (begun, shown) = (Instant::now(), self.path.display());
         let mut is_told = false;
         while !self.take(hold).map_err(|error| format!("{shown}: {error}"))? {
@@ -81,10 +83,10 @@ impl EndpointLock for FileLock {
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
+        Ok(Busy::creating())
     }
 
-    async fn release(&self, (): ()) {
+    async fn release(&self, _: Busy) {
         // What remains becomes free by its age.
         _ = fs::remove_file(&self.path);
     }
@@ -105,10 +107,10 @@ mod tests {
     #[tokio::test]
     async fn one_has_it_at_a_time() {
         let (directory, lock) = lock();
-        lock.acquire("", HOLD).await.unwrap();
+        let held = lock.acquire("", HOLD).await.unwrap();
         let error = lock.acquire("", HOLD).await.unwrap_err();
         assert!(error.to_string().contains(".tower-webhook.lock"), "{error}");
-        lock.release(()).await;
+        lock.release(held).await;
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
         lock.acquire("", HOLD).await.unwrap();
     }

@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tower_webhook::endpoints::{
-    Change, EndpointApi, EndpointErrorKind, EndpointManager, Ensured, FileSink, Registered,
+    Change, EndpointApi, EndpointErrorKind, EndpointManager, Ensured, FileSink, Registered, SecretSink as _,
 };
 
 use self::api::{Api, failure, only_create};
 pub(crate) use self::args::Endpoints;
-use self::args::{Action, ApiArgs, Ensure, Name};
+use self::args::{Action, ApiArgs, Delete, Ensure, Name};
 use self::create::create;
 use self::lock::FileLock;
 use crate::client::is_loopback;
 use crate::exit::{Exit, Failure};
-use crate::interrupt::Busy;
-use crate::output::{Output, table, visible};
+use crate::output::{Output, table_of_whole, visible};
 
 pub(crate) async fn run(args: &Endpoints, output: &Output) -> Result<Exit, Failure> {
     let (api, hook, has_id) = match &args.action {
@@ -69,13 +68,30 @@ async fn act(action: &Action, output: &Output) -> Result<Exit, Failure> {
             output.result(|| one(&endpoint), || listed(std::slice::from_ref(&endpoint)))?;
         }
         Action::Delete(args) => {
-            Api::new(&args.api, output)?.delete(&args.id).await?;
-            let id = &args.id;
-            output.result(|| json!({ "deleted": id }), || format!("{} is deleted", visible(id)))?;
+            delete(args, output).await?;
         }
         Action::Ensure(args) => ensure(args, output).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn delete(args: &Delete, output: &Output) -> Result<(), Failure> {
+    Api::new(&args.api, output)?.delete(&args.id).await?;
+    let id = &args.id;
+    if let Some(directory) = &args.save_to {
+        let removed = FileSink::new(directory).remove(args.api.provider.as_str(), id).await;
+        removed.map_err(|error| {
+            let message =
+                format!("{} is deleted, but its secret is still in --save-to: {error}", visible(id));
+            Failure::input(message).of_kind("sink")
+        })?;
+    }
+    let rest = if args.save_to.is_some() {
+        ""
+    } else {
+        ". Where its secret is in a file, receivers go on accepting it: remove that, too"
+    };
+    output.result(|| json!({ "deleted": id }), || format!("{} is deleted{rest}", visible(id)))
 }
 
 fn listed(endpoints: &[Registered]) -> String {
@@ -84,7 +100,7 @@ fn listed(endpoints: &[Registered]) -> String {
         let events: Vec<_> = endpoint.events().iter().map(|event| visible(event)).collect();
         vec![visible(endpoint.id()), visible(endpoint.url()), state.to_owned(), events.join(", ")]
     });
-    table(&["id", "url", "state", "events"], rows)
+    table_of_whole(2, &["id", "url", "state", "events"], rows)
 }
 
 fn one(endpoint: &Registered) -> Value {
@@ -127,7 +143,6 @@ async fn ensure(args: &Ensure, output: &Output) -> Result<(), Failure> {
 async fn ensured(api: impl EndpointApi, args: &Ensure, output: Output) -> Result<Ensured, Failure> {
     let lock = FileLock::new(&args.save_to, output);
     let manager = EndpointManager::new(api, FileSink::new(&args.save_to)).with_lock(lock);
-    let _busy = Busy::creating();
     manager.ensure_endpoint(&args.url, args.events.iter().map(String::as_str)).await.map_err(|error| {
         let is_lost = error.kind() == EndpointErrorKind::SecretNotStored;
         let mut failure = failure(error);
