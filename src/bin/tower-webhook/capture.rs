@@ -1,7 +1,7 @@
 //! Requests that somebody has kept: as they were on the wire, as headers and body, or as lines of JSON.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use tower_webhook::Delivery;
 
 use crate::exit::Failure;
+use crate::output::Output;
 
 /// A capture is read whole: this is a million small requests.
 const MAX_BYTES: u64 = 1 << 30;
@@ -43,11 +44,14 @@ pub(crate) struct Captured {
 }
 
 /// Reads a file, or standard input for `-`.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path, output: &Output) -> Result<Vec<u8>, Failure> {
     let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
     let failed = |error: io::Error| Failure::input(format!("{name}: {error}"));
     let source: Box<dyn Read> =
         if is_stdin(path) { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
+    if is_stdin(path) && io::stdin().is_terminal() {
+        output.warning("reading from the terminal, until Ctrl-D at the beginning of a line");
+    }
     let mut bytes = Vec::new();
     source.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -62,12 +66,20 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 
 /// One request: what follows its head is the body, whatever its length is said to be, so that a difference can be told.
 pub(crate) fn request(bytes: &[u8]) -> Result<Captured, Failure> {
+    if of_curl(bytes).is_some() {
+        return Err(Failure::input(
+            "this is what `curl -v` prints, which has no body: give it with --headers, and the body with --body",
+        ));
+    }
     let (head, rest) = head(bytes)?;
     let (method, lines) = request_line(head)?;
     let headers = header_lines(lines)?;
     let body = if is_chunked(&headers) {
         let (body, _) = dechunked(rest).ok_or_else(|| {
-            Failure::input("transfer-encoding is chunked, and the body's chunks do not add up")
+            Failure::input(
+                "transfer-encoding is chunked, and the body's chunks do not add up. If the capture has the body without \
+                 its chunks, give the headers with --headers, and the body with --body",
+            )
         })?;
         body.into()
     } else {
@@ -78,10 +90,21 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Captured, Failure> {
 
 /// Header lines alone, or with the request line before them, which says the method.
 pub(crate) fn headers(bytes: &[u8]) -> Result<(Option<Method>, HeaderMap), Failure> {
+    let printed = of_curl(bytes);
+    let bytes = printed.as_deref().unwrap_or(bytes);
     match request_line(bytes) {
         Ok((method, lines)) => Ok((Some(method), header_lines(lines)?)),
         Err(_) => Ok((None, header_lines(bytes)?)),
     }
+}
+
+/// The head of the request that `curl -v` sent, out of all that it prints.
+fn of_curl(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').skip_while(|line| line.starts_with(b"*"));
+    let first = lines.next()?.strip_prefix(b"> ")?;
+    let rest =
+        lines.map_while(|line| line.strip_prefix(b"> ")).take_while(|line| !line.trim_ascii().is_empty());
+    Some([first].into_iter().chain(rest).flat_map(|line| [line, b"\n"]).flatten().copied().collect())
 }
 
 /// All requests of a file, in whichever form it is.
@@ -324,6 +347,15 @@ mod tests {
         assert_eq!((&read.headers["x-a"], &read.body[..]), (&HeaderValue::from_static("1"), &b"\n{}"[..]));
         let read = request(b"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\n{}\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n");
         assert_eq!(read.unwrap().body, "{}0123456789");
+    }
+
+    #[test]
+    fn what_curl_prints_has_the_headers() {
+        let printed = b"* Connected to a.example\n> POST /x HTTP/1.1\r\n> Host: a.example\r\n> X-A: 1\r\n> \r\n* done\n< HTTP/1.1 200 OK\n< X-B: 2\n";
+        let (method, headers) = headers(printed).unwrap();
+        assert_eq!(method, Some(Method::POST));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["host", "x-a"]);
+        assert!(request(printed).unwrap_err().message.contains("--headers"));
     }
 
     #[test]

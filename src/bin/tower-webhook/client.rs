@@ -45,7 +45,11 @@ pub(crate) fn check_url(url: &Url) -> Result<(), Failure> {
     if url.password().is_none() && url.username().is_empty() {
         return Ok(());
     }
-    Err(Failure::usage("a URL with a user or a password shows both in the list of processes: leave them out"))
+    Err(credentials_shown())
+}
+
+pub(crate) fn credentials_shown() -> Failure {
+    Failure::usage("a URL with a user or a password shows both in the list of processes: leave them out")
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {

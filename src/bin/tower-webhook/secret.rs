@@ -253,6 +253,11 @@ fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure>
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(failed(&"longer than any secret"));
     }
+    if text.starts_with('\u{feff}') {
+        return Err(failed(
+            &"it begins with a byte order mark, which would be a part of the secret: save it without",
+        ));
+    }
     // Editors end the last line. What else is there is not what the user meant, and will be named.
     let end = text.trim_end_matches('\n').len().max(text.len().saturating_sub(1));
     text.truncate(end);

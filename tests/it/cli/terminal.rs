@@ -7,6 +7,8 @@ use std::process::{Child, Command};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use tower_webhook::testing::simulator::{CASAPAY_TEST_KEY, Simulator};
+
 use super::program::path;
 use super::recorder::{Recorder, answer};
 use crate::support::SECRET;
@@ -172,6 +174,37 @@ fn a_secret_to_register_is_asked_for_twice() {
         assert!(ended == Some(code) && shown.contains(says), "{shown}");
         assert!(!shown.contains(SECRET), "{shown}");
     }
+}
+
+#[test]
+fn a_body_to_be_typed_is_asked_for() {
+    let mut terminal = Terminal::open("sign --provider caspay --development --json", &[]);
+    terminal.wait_for("reading from the terminal");
+    terminal.screen.write_all(b"{}\n\x04").unwrap();
+    let (shown, code) = terminal.end();
+    assert!(code == Some(0) && shown.contains("x-caspay-signature"), "{shown}");
+}
+
+/// A broken id cannot be copied.
+#[tokio::test]
+async fn ids_and_urls_are_in_one_line_each() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let hook = format!("http://127.0.0.1:9/{}/hook", "a-long-path/".repeat(6));
+    let directory = tempfile::tempdir().unwrap();
+    let api = format!("--provider casapay --allow-loopback --api-url {}", simulator.casapay_url());
+    let run = async |arguments: String| {
+        let variables = [("CASAPAY_API_KEY", CASAPAY_TEST_KEY)];
+        tokio::task::spawn_blocking(move || Terminal::open(&arguments, &variables).end()).await.unwrap()
+    };
+    let create = format!("endpoints create {api} --url {hook} --event invoice.paid --event charge.failed");
+    let (shown, code) = run(format!("{create} --save-to {}", directory.path().display())).await;
+    assert_eq!(code, Some(0), "{shown}");
+    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
+    let name = file.file_name().into_string().unwrap();
+    assert!(shown.contains(&name), "{shown}");
+    let id = name.trim_start_matches("casapay.").trim_end_matches(".secret");
+    let (shown, _) = run(format!("endpoints list {api}")).await;
+    assert!(shown.contains(id) && shown.contains(&hook), "{shown}");
 }
 
 #[tokio::test]

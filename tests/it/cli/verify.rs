@@ -209,7 +209,10 @@ async fn late_early_and_in_milliseconds() {
     assert!(early["explanation"].as_str().unwrap().contains("5 min 1 s ahead"), "{early}");
     // Now, which is years later.
     let now = program("verify --provider casapay --request - --secret-env KEY").env("KEY", SECRET);
-    assert_eq!(now.stdin(&request).run().await.json(3)["cause"], "stale");
+    let found = now.stdin(&request).run().await.json(3);
+    assert_eq!(found["cause"], "stale");
+    assert!(found["advice"].as_str().unwrap().contains("--at"), "{found}");
+    assert!(!stale["advice"].as_str().unwrap().contains("--at"), "{stale}");
 
     let provider = tower_webhook::casapay::provider();
     let secret = crate::support::secret();
@@ -264,6 +267,9 @@ async fn what_is_no_request_is_an_error_of_its_own() {
     {
         assert_eq!(verify("casapay", SECRET, request).run().await.error(6).0, "input", "{request}");
     }
+    let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{}";
+    let (_, message) = verify("casapay", SECRET, chunked).run().await.error(6);
+    assert!(message.contains("--headers") && message.contains("--body"), "{message}");
     let missing = program("verify --provider casapay --development --request nowhere").run().await;
     assert_eq!(missing.error(6).0, "input");
     let both = program("verify --provider casapay --development --headers - --body -").run().await;
@@ -338,4 +344,20 @@ async fn the_secret_before_counts_as_it_does_for_receivers() {
     assert_eq!(ask(other, "", "").await.json(3)["cause"], "other_secret");
     // Whoever names the variable means that one.
     ask(other, SECRET, "--secret-env CASAPAY_WEBHOOK_SECRET").await.json(3);
+}
+
+#[tokio::test]
+async fn what_curl_prints_has_all_but_the_body() {
+    let request = signed("casapay", &body());
+    let value = request.headers()[CASAPAY].to_str().unwrap();
+    let printed = format!(
+        "*   Trying 127.0.0.1:3000...\n> POST /webhooks HTTP/1.1\r\n> Host: a\r\n> {CASAPAY}: {value}\r\n> \r\n\
+         * upload completely sent off\n< HTTP/1.1 401 Unauthorized\r\n< \r\n"
+    );
+    let (_, message) = verify("casapay", SECRET, &printed).run().await.error(6);
+    assert!(message.contains("curl -v") && message.contains("--headers"), "{message}");
+    let verify =
+        program(&format!("verify --provider casapay --at {NOW} --headers h --body b --secret-env KEY"));
+    let ran = verify.env("KEY", SECRET).file("h", printed).file("b", body()).run().await;
+    assert_eq!(ran.json(0)["verified"], true);
 }

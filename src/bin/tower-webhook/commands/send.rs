@@ -95,10 +95,11 @@ impl Source {
                 platform.name()
             )));
         }
+        platform.check_transport(&args.url)?;
         let event_type = args.event_type.as_deref().unwrap_or_else(|| sample_type(&platform.provider));
         let payload = match &args.data {
             Some(path) => {
-                let text = crate::capture::read(path)?;
+                let text = crate::capture::read(path, output)?;
                 // Errors of the parser quote the text, which is nobody's business: the place is enough.
                 serde_json::from_slice(&text).map_err(|error| {
                     let (line, column) = (error.line(), error.column());
@@ -110,6 +111,17 @@ impl Source {
         };
         let purpose = if is_loopback(&args.url) { Purpose::SigningForLoopback } else { Purpose::Signing };
         let secret = args.secret.signing(&platform, purpose, output)?;
+        let unsigned = match args.tamper {
+            Some(Tamper::Timestamp) if platform.has_timestamp_in_body(&secret) => {
+                Some("timestamp: that of {} is in the body")
+            }
+            Some(Tamper::Body) if !platform.signs_body(&secret) => Some("body: {} does not sign it"),
+            _ => None,
+        };
+        if let Some(why) = unsigned {
+            // It would be taken, rightly.
+            return Err(Failure::usage(format!("--tamper {}", why.replace("{}", platform.name()))));
+        }
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let (event_type, id, tamper) = (event_type.to_owned(), args.id.clone(), args.tamper);
         let key_id = platform.key_id()?;

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             .checked_add(Duration::from_secs(seconds))
             .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
     };
-    let Captured { method, headers, body, .. } = captured(args)?;
+    let Captured { method, headers, body, .. } = captured(args, output)?;
     if let Some(failure) = platform.lacks_url() {
         return Err(failure);
     }
@@ -47,6 +47,12 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
         }
     }
 
+    let is_late = matches!(diagnosis.cause(), Cause::Stale | Cause::Clock) && args.at.is_none();
+    let advice = if is_late {
+        format!("{} For a request that arrived earlier, give --at SECONDS.", diagnosis.advice())
+    } else {
+        diagnosis.advice().to_owned()
+    };
     let mut event = None;
     if diagnosis.is_verified() {
         event = Some(delivery_with_headers(&platform.provider, request.headers().clone(), body.clone()));
@@ -67,7 +73,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
                 "cause": diagnosis.cause().as_str(),
                 "proven": diagnosis.is_proven(),
                 "explanation": diagnosis.explanation(),
-                "advice": diagnosis.advice(),
+                "advice": advice,
                 "signed_at": diagnosis.signed_at(),
                 "presets": diagnosis.presets().collect::<Vec<_>>(),
                 "event": event,
@@ -81,8 +87,8 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             if is_previous {
                 text.push_str(&format!("The secret is that of {}.\n", secret.source));
             }
-            if !diagnosis.advice().is_empty() {
-                text.push_str(&format!("{}\n", diagnosis.advice()));
+            if !advice.is_empty() {
+                text.push_str(&format!("{advice}\n"));
             }
             match &event {
                 Some(Ok(event)) => {
@@ -111,15 +117,15 @@ fn is_right(diagnosis: &Diagnosis) -> bool {
     matches!(diagnosis.cause(), Cause::Verified | Cause::Stale | Cause::Clock | Cause::EncodedBody)
 }
 
-fn captured(args: &Verify) -> Result<Captured, Failure> {
+fn captured(args: &Verify, output: &Output) -> Result<Captured, Failure> {
     match (&args.request, &args.headers, &args.body) {
-        (Some(request), ..) => capture::request(&capture::read(request)?),
+        (Some(request), ..) => capture::request(&capture::read(request, output)?),
         (None, Some(headers), Some(body)) => {
             if capture::is_stdin(headers) && capture::is_stdin(body) {
                 return Err(Failure::usage("headers and body cannot both come from standard input"));
             }
-            let (method, headers) = capture::headers(&capture::read(headers)?)?;
-            Ok(Captured { method, headers, body: capture::read(body)?.into(), is_stored: false })
+            let (method, headers) = capture::headers(&capture::read(headers, output)?)?;
+            Ok(Captured { method, headers, body: capture::read(body, output)?.into(), is_stored: false })
         }
         _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
     }
