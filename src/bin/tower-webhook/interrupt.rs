@@ -16,6 +16,7 @@ const ASKING: u8 = 1;
 const CREATING: u8 = 2;
 
 /// Until it is dropped, Ctrl-C does not end the program at once.
+#[derive(Debug)]
 pub(crate) struct Busy(());
 
 impl Busy {

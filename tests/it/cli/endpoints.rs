@@ -356,7 +356,7 @@ mod interrupted {
     #[tokio::test]
     async fn a_creation_is_finished_first() {
         let world = World::start().await;
-        let child = creating(&world, Duration::from_millis(500)).await;
+        let child = creating(&world, Duration::from_secs(2)).await;
         interrupt(&child);
         let output = child.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
