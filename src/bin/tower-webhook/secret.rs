@@ -158,7 +158,7 @@ impl SecretArgs {
     /// The secret before the present one, which receivers accept beside it. Whoever says where the secret is means that
     /// one alone.
     pub(crate) fn previous(&self, platform: &Platform) -> Result<Option<Found>, Failure> {
-        if self.is_given() {
+        if self.secret_env.is_some() || self.secret_file.is_some() || self.development {
             return Ok(None);
         }
         let variable = platform.preset.variable("WEBHOOK_SECRET_PREVIOUS");

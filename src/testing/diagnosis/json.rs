@@ -347,6 +347,11 @@ mod tests {
         let deep = format!("{}{}{}", "[".repeat(120), "1,".repeat(20_000) + "1", "]".repeat(120));
         let longest = forms(deep.as_bytes()).into_iter().map(|(_, form)| form.len()).max();
         assert!(longest.is_some_and(|longest| longest <= 8 * deep.len()), "{longest:?} of {}", deep.len());
+        // What would be longer is not written to its end.
+        let (wide, mut to) =
+            (Form { layout: Layout::Indented("    "), sorted: false, escapes: Escapes::Few }, String::new());
+        wide.write(&parse(deep.as_bytes()).unwrap(), 0, deep.len(), &mut to);
+        assert!((deep.len()..deep.len() + 100_000).contains(&to.len()), "{}", to.len());
         // What is short may grow: a reasonable document in a form that is wide.
         assert!(has("[[[[[[[[1]]]]]]]]", "[\n    [\n        [\n            [\n                [\n                    [\n                        [\n                            [\n                                1\n                            ]\n                        ]\n                    ]\n                ]\n            ]\n        ]\n    ]\n]").is_some());
     }
