@@ -25,7 +25,7 @@ mod sample;
 pub mod simulator;
 
 pub use self::development::{development_secret, sample_payload, sample_type};
-pub use self::diagnosis::{Cause, Diagnosis, diagnose};
+pub use self::diagnosis::{Cause, Diagnosis, diagnose, diagnose_labelled};
 pub use self::request::{SignedRequest, delivery, delivery_with_headers, sign, verifying_secret};
 pub use self::sample::SampleEvent;
 pub use crate::clock::manual::ManualClock;

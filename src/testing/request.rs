@@ -123,6 +123,30 @@ impl<'a> SignedRequest<'a> {
         self
     }
 
+    /// Names the key, where the provider says in a header which one it signed with. Else without effect; by default it is
+    /// the label of a secret that is given alone.
+    ///
+    /// ```
+    /// use tower_webhook::testing::SignedRequest;
+    /// use tower_webhook::{Secret, provider::pusher};
+    ///
+    /// let secret = Secret::new("a-signing-secret")?;
+    /// let request = SignedRequest::new(&pusher::provider(), &secret, "{}").with_key_id("app_1").build();
+    /// assert_eq!(request.headers()["x-pusher-key"], "app_1");
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where the id cannot stand in a header.
+    pub fn with_key_id(mut self, id: &str) -> Self {
+        if let Some(name) = self.scheme().key_id_header() {
+            let id = HeaderValue::try_from(id).unwrap_or_else(|error| panic!("not a key id: {error}"));
+            self.headers.insert(name.clone(), id);
+        }
+        self
+    }
+
     fn scheme(&self) -> &'a ResolvedScheme {
         match self.provider.authenticator() {
             Authenticator::Data(scheme) => scheme,

@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 use reqwest::Url;
 use tower_webhook::provider::Preset;
 
-use crate::client::http_url;
+use crate::client::{credentials_shown, http_url};
 use crate::commands::endpoints::Endpoints;
 use crate::exit::{self, Failure};
 use crate::platform::{ProviderArgs, preset};
@@ -156,9 +156,9 @@ pub(crate) struct Send {
 pub(crate) enum Tamper {
     /// Change a digit of the signature
     Signature,
-    /// Add a space to the body after signing
+    /// Add a space to the body after signing (not for gitlab-token and others that do not sign it)
     Body,
-    /// Sign an hour ago (not for caspay and others that sign no timestamp)
+    /// Sign an hour ago (not for caspay and others that sign no timestamp, nor for linear, which has it in the body)
     Timestamp,
     /// Leave the signature out
     Missing,
@@ -228,12 +228,22 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
         let text = error.render().to_string();
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refused::Asked(text),
+            // It quotes what it does not take.
+            _ if arguments.iter().any(|argument| has_credentials(&argument.to_string_lossy())) => {
+                Refused::Mistaken(credentials_shown())
+            }
             _ => {
                 let text = text.strip_prefix("error: ").unwrap_or(&text);
                 Refused::Mistaken(Failure::usage(text.trim_end()))
             }
         }
     })
+}
+
+/// Whether there is a URL with a user or a password in it, well-formed or not.
+fn has_credentials(argument: &str) -> bool {
+    let authority = argument.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 #[cfg(test)]

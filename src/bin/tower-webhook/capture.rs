@@ -1,19 +1,20 @@
 //! Requests that somebody has kept: as they were on the wire, as headers and body, or as lines of JSON.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::Value;
 use tower_webhook::Delivery;
 
 use crate::exit::Failure;
+use crate::output::Output;
 
 /// A capture is read whole: this is a million small requests.
 const MAX_BYTES: u64 = 1 << 30;
@@ -34,6 +35,8 @@ const HOP_BY_HOP: [&str; 9] = [
 /// A request as it was captured.
 #[derive(Debug)]
 pub(crate) struct Captured {
+    /// Where the capture says it.
+    pub(crate) method: Option<Method>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Whether it is a delivery that this library has stored, which keeps no signature.
@@ -41,11 +44,14 @@ pub(crate) struct Captured {
 }
 
 /// Reads a file, or standard input for `-`.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path, output: &Output) -> Result<Vec<u8>, Failure> {
     let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
     let failed = |error: io::Error| Failure::input(format!("{name}: {error}"));
     let source: Box<dyn Read> =
         if is_stdin(path) { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
+    if is_stdin(path) && io::stdin().is_terminal() {
+        output.warning("reading from the terminal, until Ctrl-D at the beginning of a line");
+    }
     let mut bytes = Vec::new();
     source.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -60,22 +66,45 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 
 /// One request: what follows its head is the body, whatever its length is said to be, so that a difference can be told.
 pub(crate) fn request(bytes: &[u8]) -> Result<Captured, Failure> {
+    if of_curl(bytes).is_some() {
+        return Err(Failure::input(
+            "this is what `curl -v` prints, which has no body: give it with --headers, and the body with --body",
+        ));
+    }
     let (head, rest) = head(bytes)?;
-    let headers = header_lines(request_line(head)?)?;
+    let (method, lines) = request_line(head)?;
+    let headers = header_lines(lines)?;
     let body = if is_chunked(&headers) {
         let (body, _) = dechunked(rest).ok_or_else(|| {
-            Failure::input("transfer-encoding is chunked, and the body's chunks do not add up")
+            Failure::input(
+                "transfer-encoding is chunked, and the body's chunks do not add up. If the capture has the body without \
+                 its chunks, give the headers with --headers, and the body with --body",
+            )
         })?;
         body.into()
     } else {
         Bytes::copy_from_slice(rest)
     };
-    Ok(Captured { headers, body, is_stored: false })
+    Ok(Captured { method: Some(method), headers, body, is_stored: false })
 }
 
-/// Header lines alone; a request line before them is passed over.
-pub(crate) fn headers(bytes: &[u8]) -> Result<HeaderMap, Failure> {
-    header_lines(request_line(bytes).unwrap_or(bytes))
+/// Header lines alone, or with the request line before them, which says the method.
+pub(crate) fn headers(bytes: &[u8]) -> Result<(Option<Method>, HeaderMap), Failure> {
+    let printed = of_curl(bytes);
+    let bytes = printed.as_deref().unwrap_or(bytes);
+    match request_line(bytes) {
+        Ok((method, lines)) => Ok((Some(method), header_lines(lines)?)),
+        Err(_) => Ok((None, header_lines(bytes)?)),
+    }
+}
+
+/// The head of the request that `curl -v` sent, out of all that it prints.
+fn of_curl(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').skip_while(|line| line.starts_with(b"*"));
+    let first = lines.next()?.strip_prefix(b"> ")?;
+    let rest =
+        lines.map_while(|line| line.strip_prefix(b"> ")).take_while(|line| !line.trim_ascii().is_empty());
+    Some([first].into_iter().chain(rest).flat_map(|line| [line, b"\n"]).flatten().copied().collect())
 }
 
 /// All requests of a file, in whichever form it is.
@@ -96,7 +125,8 @@ fn raw_requests(mut bytes: &[u8]) -> Result<Vec<Captured>, Failure> {
         let within =
             |failure: Failure| Failure::input(format!("request {}: {}", requests.len() + 1, failure.message));
         let (head, rest) = head(bytes).map_err(within)?;
-        let headers = request_line(head).and_then(header_lines).map_err(within)?;
+        let (method, lines) = request_line(head).map_err(within)?;
+        let headers = header_lines(lines).map_err(within)?;
         let (body, rest) = if is_chunked(&headers) {
             dechunked(rest).ok_or_else(|| within(Failure::input("its chunks do not add up")))?
         } else if let Some(length) = headers.get(CONTENT_LENGTH) {
@@ -110,7 +140,7 @@ fn raw_requests(mut bytes: &[u8]) -> Result<Vec<Captured>, Failure> {
             // Nothing says where it ends, so that it is the last.
             (rest.to_vec(), &[][..])
         };
-        requests.push(Captured { headers, body: body.into(), is_stored: false });
+        requests.push(Captured { method: Some(method), headers, body: body.into(), is_stored: false });
         bytes = rest;
     }
 }
@@ -143,7 +173,7 @@ fn json_line(line: &[u8]) -> Result<Captured, String> {
     if parsed.format.is_some() {
         let delivery: Delivery = serde_json::from_slice(line).map_err(wrong)?;
         let headers = delivery.headers().clone();
-        return Ok(Captured { headers, body: delivery.body().clone(), is_stored: true });
+        return Ok(Captured { method: None, headers, body: delivery.body().clone(), is_stored: true });
     }
     let body = match (parsed.body, parsed.body_base64) {
         (Some(text), None) => text.into_bytes(),
@@ -154,7 +184,7 @@ fn json_line(line: &[u8]) -> Result<Captured, String> {
     for (name, value) in json_headers(&parsed.headers).ok_or("headers are no object of texts")? {
         append(&mut headers, name.as_bytes(), value.as_bytes()).map_err(|failure| failure.message)?;
     }
-    Ok(Captured { headers, body: body.into(), is_stored: false })
+    Ok(Captured { method: None, headers, body: body.into(), is_stored: false })
 }
 
 /// An object of texts or of lists of texts, or a list of pairs, as tools that keep duplicates write them.
@@ -202,13 +232,15 @@ fn head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
     Err(Failure::input("no empty line ends the headers of the request: is it whole?"))
 }
 
-/// What follows `POST /path HTTP/1.1`.
-fn request_line(head: &[u8]) -> Result<&[u8], Failure> {
+/// The method of `POST /path HTTP/1.1`, and what follows it.
+fn request_line(head: &[u8]) -> Result<(Method, &[u8]), Failure> {
     let wrong = || Failure::input("no request: expected a first line such as `POST /webhooks HTTP/1.1`");
     let end = head.iter().position(|byte| *byte == b'\n').ok_or_else(wrong)?;
     let line = std::str::from_utf8(&head[..end]).map_err(|_| wrong())?;
     match *line.trim_end().split(' ').collect::<Vec<_>>() {
-        [method, _, version] if !method.is_empty() && version.starts_with("HTTP/") => Ok(&head[end + 1..]),
+        [method, _, version] if version.starts_with("HTTP/") => {
+            Ok((Method::from_bytes(method.as_bytes()).map_err(|_| wrong())?, &head[end + 1..]))
+        }
         _ => Err(wrong()),
     }
 }
@@ -307,11 +339,23 @@ mod tests {
     fn a_request_is_read_as_it_was_on_the_wire() {
         let read = request(b"POST /x HTTP/1.1\r\nX-A: 1 \r\nx-a:2\r\n\r\n{\r\n}\n").unwrap();
         assert_eq!(read.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(read.body, "{\r\n}\n");
+        assert_eq!((read.body.as_ref(), read.method), (&b"{\r\n}\n"[..], Some(Method::POST)));
+        assert_eq!(request(b"GET /x HTTP/1.1\n\n").unwrap().method, Some(Method::GET));
+        assert_eq!(headers(b"PUT /x HTTP/1.1\nx: 1\n").unwrap().0, Some(Method::PUT));
+        assert_eq!(headers(b"x: 1\n").unwrap().0, None);
         let read = request(b"POST /x HTTP/2\nX-A: 1\n\n\n{}").unwrap();
         assert_eq!((&read.headers["x-a"], &read.body[..]), (&HeaderValue::from_static("1"), &b"\n{}"[..]));
         let read = request(b"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\n{}\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n");
         assert_eq!(read.unwrap().body, "{}0123456789");
+    }
+
+    #[test]
+    fn what_curl_prints_has_the_headers() {
+        let printed = b"* Connected to a.example\n> POST /x HTTP/1.1\r\n> Host: a.example\r\n> X-A: 1\r\n> \r\n* done\n< HTTP/1.1 200 OK\n< X-B: 2\n";
+        let (method, headers) = headers(printed).unwrap();
+        assert_eq!(method, Some(Method::POST));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["host", "x-a"]);
+        assert!(request(printed).unwrap_err().message.contains("--headers"));
     }
 
     #[test]
@@ -377,7 +421,7 @@ mod tests {
         let all = headers(
             b"Host: a\nConnection: close, X-Hop\nX-Hop: 1\nContent-Length: 2\nTE: x\nX-A: 1\nx-a: 2\n",
         );
-        let kept = end_to_end(&all.unwrap());
+        let kept = end_to_end(&all.unwrap().1);
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["x-a"]);
         assert_eq!(kept.get_all("x-a").iter().count(), 2);
     }

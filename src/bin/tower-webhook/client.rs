@@ -24,7 +24,7 @@ const EXCERPT_BYTES: usize = 200;
 /// From here on a progress bar is shown, if there is a terminal.
 const MANY: u64 = 100;
 
-/// Runs a command that waits for a network.
+/// Runs a command, which may wait for a network.
 pub(crate) fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::input(format!("cannot start: {error}")))?.block_on(command)
@@ -45,7 +45,11 @@ pub(crate) fn check_url(url: &Url) -> Result<(), Failure> {
     if url.password().is_none() && url.username().is_empty() {
         return Ok(());
     }
-    Err(Failure::usage("a URL with a user or a password shows both in the list of processes: leave them out"))
+    Err(credentials_shown())
+}
+
+pub(crate) fn credentials_shown() -> Failure {
+    Failure::usage("a URL with a user or a password shows both in the list of processes: leave them out")
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {

@@ -10,10 +10,11 @@ pub(crate) enum Exit {
     Configuration,
     Unreachable,
     Input,
+    Interrupted,
 }
 
 /// What each code stands for, in the order of their numbers.
-const TABLE: [(Exit, &str); 7] = [
+const TABLE: [(Exit, &str); 8] = [
     (Exit::Done, "done: verified, or every answer is as it should be"),
     (Exit::Answered, "some request was answered otherwise"),
     (Exit::Usage, "the command line is mistaken"),
@@ -21,6 +22,7 @@ const TABLE: [(Exit, &str); 7] = [
     (Exit::Configuration, "there is no secret or API key, it is not accepted, or a setting is missing"),
     (Exit::Unreachable, "some request got no answer: no connection, or not in time"),
     (Exit::Input, "a file cannot be read or does not hold what it should, or output cannot be written"),
+    (Exit::Interrupted, "ended by Ctrl-C"),
 ];
 
 impl Exit {
@@ -33,6 +35,8 @@ impl Exit {
             Self::Configuration => 4,
             Self::Unreachable => 5,
             Self::Input => 6,
+            // As shells have it for programs that the signal killed.
+            Self::Interrupted => 130,
         }
     }
 
@@ -46,13 +50,14 @@ impl Exit {
             Self::Configuration => "configuration",
             Self::Unreachable => "unreachable",
             Self::Input => "input",
+            Self::Interrupted => "interrupted",
         }
     }
 }
 
 /// The table, for the end of the help.
 pub(crate) fn help() -> String {
-    let rows = TABLE.map(|(exit, meaning)| format!("  {}  {meaning}", exit.code()));
+    let rows = TABLE.map(|(exit, meaning)| format!("  {:<3}  {meaning}", exit.code()));
     format!("Exit codes:\n{}", rows.join("\n"))
 }
 
@@ -61,23 +66,51 @@ pub(crate) fn help() -> String {
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+    /// In one word, where that says more than the exit code.
+    kind: Option<&'static str>,
+    /// The endpoints that it is about.
+    endpoints: Vec<String>,
 }
 
 impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), kind: None, endpoints: Vec::new() }
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, message: message.into() }
+        Self::new(Exit::Usage, message)
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Configuration, message: message.into() }
+        Self::new(Exit::Configuration, message)
     }
 
     pub(crate) fn input(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Input, message: message.into() }
+        Self::new(Exit::Input, message)
+    }
+
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(Exit::Interrupted, message)
+    }
+
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    pub(crate) fn of_kind(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
+    pub(crate) fn with_endpoints(self, endpoints: Vec<String>) -> Self {
+        Self { endpoints, ..self }
+    }
+
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
     }
 
     pub(crate) fn kind(&self) -> &'static str {
-        self.exit.kind()
+        self.kind.unwrap_or(self.exit.kind())
     }
 }
 
@@ -87,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_table_is_complete_and_in_order() {
-        assert!(TABLE.iter().enumerate().all(|(index, (exit, _))| usize::from(exit.code()) == index));
-        assert!(help().contains("\n  3  verify: "));
+        let codes = TABLE.map(|(exit, _)| exit.code());
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 130]);
+        assert!(help().contains("\n  3    verify: "));
     }
 }

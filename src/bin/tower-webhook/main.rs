@@ -2,7 +2,7 @@
 //!
 //! [`args`] is the command line, [`commands`] has a file for each command. What they share: [`secret`] reads secrets
 //! from anywhere but the command line, [`capture`] reads requests that somebody has kept, [`platform`] is a preset with
-//! what the environment says of it, [`client`] sends, [`output`] writes for people and for programs, and [`exit`] has
+//! what the environment says of it, [`client`] sends, [`interrupt`] takes Ctrl-C, [`output`] writes for people and for programs, and [`exit`] has
 //! the table of exit codes.
 
 mod args;
@@ -10,6 +10,7 @@ mod capture;
 mod client;
 mod commands;
 mod exit;
+mod interrupt;
 mod output;
 mod platform;
 mod secret;
@@ -34,14 +35,19 @@ fn main() -> ExitCode {
 }
 
 fn run(Args { command, .. }: Args, output: &Output) -> Result<Exit, Failure> {
-    match command {
-        Command::Providers(args) => commands::providers::run(&args, output),
-        Command::Endpoints(args) => client::block_on(commands::endpoints::run(&args, output)),
-        Command::Sign(args) => commands::sign::run(&args, output),
-        Command::Verify(args) => commands::verify::run(&args, output),
-        Command::Send(args) => client::block_on(commands::send::run(&args, output)),
-        Command::Replay(args) => client::block_on(commands::replay::run(&args, output)),
-    }
+    let output = *output;
+    // All of them run within a runtime, which takes Ctrl-C.
+    client::block_on(async {
+        interrupt::watch(output);
+        match command {
+            Command::Providers(args) => commands::providers::run(&args, &output),
+            Command::Endpoints(args) => commands::endpoints::run(&args, &output).await,
+            Command::Sign(args) => commands::sign::run(&args, &output),
+            Command::Verify(args) => commands::verify::run(&args, &output),
+            Command::Send(args) => commands::send::run(&args, &output).await,
+            Command::Replay(args) => commands::replay::run(&args, &output).await,
+        }
+    })
 }
 
 fn end(output: &Output, result: Result<Exit, Failure>) -> ExitCode {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, LineStyle, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -59,7 +59,11 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) {
         let (kind, message) = (failure.kind(), &failure.message);
         if self.json {
-            say(&json!({ "error": { "kind": kind, "message": message } }).to_string());
+            let mut error = json!({ "kind": kind, "message": message });
+            if !failure.endpoints().is_empty() {
+                error["endpoints"] = failure.endpoints().into();
+            }
+            say(&json!({ "error": error }).to_string());
         } else {
             let lines: Vec<_> = message.lines().map(visible).collect();
             say(&format!("error: {}", lines.join("\n")));
@@ -72,8 +76,26 @@ fn say(line: &str) {
     _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// A table as wide as the terminal, or wider: the first columns, so many of them, are not broken into lines, so that
+/// what they hold can be copied.
+pub(crate) fn table_of_whole(
+    columns: usize,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = made(header, rows);
+    for column in table.column_iter_mut().take(columns) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.to_string()
+}
+
 /// A table as wide as the terminal. What does not come from this program has to be made [`visible`] before.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    made(header, rows).to_string()
+}
+
+fn made(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     let style = UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
     table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
@@ -83,7 +105,7 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     if table.width() == Some(0) {
         table.set_width(80);
     }
-    table.to_string()
+    table
 }
 
 /// Text of strangers for a terminal: what would move the cursor, colour the screen or turn the reading direction is

@@ -3,10 +3,13 @@
 use std::env::{self, VarError};
 
 use clap::Args;
+use http::{HeaderMap, HeaderValue};
+use reqwest::Url;
 use tower_webhook::provider::{self, Preset};
-use tower_webhook::testing::{development_secret, verifying_secret};
+use tower_webhook::testing::{SignedRequest, development_secret, verifying_secret};
 use tower_webhook::{ConfigError, Provider, Secret};
 
+use crate::client::is_loopback;
 use crate::exit::Failure;
 
 /// Which provider.
@@ -62,6 +65,20 @@ impl Platform {
         Ok(Self { preset, provider })
     }
 
+    /// What the environment calls the secret (`<NAME>_WEBHOOK_KEY_ID`), where the provider sends it.
+    pub(crate) fn key_id(&self) -> Result<Option<String>, Failure> {
+        let variable = self.preset.variable("WEBHOOK_KEY_ID");
+        let wrong = |why: &str| Failure::configuration(format!("{variable} {why}"));
+        match env::var(&variable) {
+            Ok(id) if id.is_empty() || HeaderValue::try_from(&id).is_err() => {
+                Err(wrong("is nothing that a header can hold"))
+            }
+            Ok(id) => Ok(Some(id)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(wrong("is not UTF-8")),
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.preset.name()
     }
@@ -74,6 +91,32 @@ impl Platform {
     /// Whether the provider sends the secret itself.
     pub(crate) fn sends_token(&self) -> bool {
         self.provider.describe().algorithm() == "token"
+    }
+
+    /// Refuses to send the secret itself where others can read it: over http to another machine.
+    pub(crate) fn check_transport(&self, url: &Url) -> Result<(), Failure> {
+        if !self.sends_token() || url.scheme() == "https" || is_loopback(url) {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} sends the secret itself, which everybody on the way can read over http: https, or this machine",
+            self.name()
+        )))
+    }
+
+    /// Whether another body makes another signature.
+    pub(crate) fn signs_body(&self, secret: &Secret) -> bool {
+        self.signed(secret, "[1]", 0) != self.signed(secret, "[2]", 0)
+    }
+
+    /// Whether the timestamp that is signed is in the body, which is not this program's to change.
+    pub(crate) fn has_timestamp_in_body(&self, secret: &Secret) -> bool {
+        self.provider.signs_timestamp() && self.signed(secret, "", 1) == self.signed(secret, "", 100_000)
+    }
+
+    fn signed(&self, secret: &Secret, body: &'static str, at: u64) -> HeaderMap {
+        let request = SignedRequest::new(&self.provider, secret, body).at_unix(at).build();
+        request.into_parts().0.headers
     }
 
     /// Checks that this secret can sign: what follows may rely on it.

@@ -12,6 +12,7 @@ use tower_webhook::{ConfigError, Secret};
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+use crate::interrupt::Busy;
 use crate::output::Output;
 use crate::platform::Platform;
 
@@ -66,11 +67,7 @@ impl KeyArgs {
             }
             (None, None) => match of_variable(variable, variable)? {
                 Some(text) => text,
-                None if io::stdin().is_terminal() => {
-                    let text = rpassword::prompt_password("API key (not shown): ");
-                    let failed = |error| Failure::configuration(format!("the prompt for the key: {error}"));
-                    Zeroizing::new(text.map_err(failed)?)
-                }
+                None if is_anybody_there() => ask("API key (not shown): ")?,
                 None => {
                     return Err(Failure::configuration(format!(
                         "there is no API key: set {variable}, or give --key-env VARIABLE or --key-file FILE; at a \
@@ -91,13 +88,15 @@ pub(crate) enum Purpose {
     Signing,
     /// Signing for a receiver on this machine: the public secret will do where there is none.
     SigningForLoopback,
+    /// Signing from now on, by somebody who is told it.
+    Choosing,
     Verifying,
 }
 
 /// A text, and where it comes from, in words.
 pub(crate) struct Found {
     pub(crate) text: Zeroizing<String>,
-    source: String,
+    pub(crate) source: String,
 }
 
 impl SecretArgs {
@@ -141,17 +140,31 @@ impl SecretArgs {
             ));
             return development(platform, purpose);
         }
-        if io::stdin().is_terminal() {
+        if is_anybody_there() {
             let what = if is_seed { "signing seed" } else { "webhook secret" };
-            let prompt = format!("{} {what} (not shown): ", platform.name());
-            let text = rpassword::prompt_password(prompt)
-                .map_err(|error| Failure::configuration(format!("the prompt for the secret: {error}")))?;
-            return Ok(Found { text: Zeroizing::new(text), source: "the secret".to_owned() });
+            let text = ask(&format!("{} {what} (not shown): ", platform.name()))?;
+            // A slip would be registered, and every delivery refused.
+            if purpose == Purpose::Choosing && *ask("once more: ")? != *text {
+                return Err(Failure::configuration("the two differ: nothing was sent"));
+            }
+            return Ok(Found { text, source: "the secret".to_owned() });
         }
         Err(Failure::configuration(format!(
             "there is no secret: set {variable}, or give --secret-env VARIABLE or --secret-file FILE; at a terminal it \
              is asked for"
         )))
+    }
+
+    /// The secret before the present one, which receivers accept beside it. Whoever says where the secret is means that
+    /// one alone.
+    pub(crate) fn previous(&self, platform: &Platform) -> Result<Option<Found>, Failure> {
+        if self.secret_env.is_some() || self.secret_file.is_some() || self.development {
+            return Ok(None);
+        }
+        let variable = platform.preset.variable("WEBHOOK_SECRET_PREVIOUS");
+        let text = read_variable(&variable);
+        let text = text.map_err(|why| Failure::configuration(format!("{variable} {why}")))?;
+        Ok(text.filter(|text| !text.is_empty()).map(|text| Found { text, source: variable }))
     }
 
     /// A secret that signs.
@@ -168,6 +181,30 @@ impl SecretArgs {
         platform.check_signing(&secret)?;
         Ok(secret)
     }
+}
+
+/// Asks at the terminal, which shows nothing of what is typed.
+fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    let busy = Busy::asking();
+    let text = rpassword::prompt_password(prompt).map(Zeroizing::new);
+    drop(busy);
+    text.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::interrupted("interrupted at the prompt"),
+        _ => Failure::configuration(format!("the prompt: {error}")),
+    })
+}
+
+/// Whether somebody is there to be asked: a prompt is at the terminal that the program belongs to. A body may be piped
+/// into the program, and its result out of it; where errors go elsewhere, too, it is a script that runs it.
+fn is_anybody_there() -> bool {
+    if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
+        return false;
+    }
+    #[cfg(unix)]
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    #[cfg(windows)]
+    let terminal = File::options().read(true).write(true).open("CONIN$");
+    terminal.is_ok_and(|terminal| terminal.is_terminal())
 }
 
 /// The library's advice for programs that call it, in terms of this one.
@@ -215,6 +252,11 @@ fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure>
     file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(failed(&"longer than any secret"));
+    }
+    if text.starts_with('\u{feff}') {
+        return Err(failed(
+            &"it begins with a byte order mark, which would be a part of the secret: save it without",
+        ));
     }
     // Editors end the last line. What else is there is not what the user meant, and will be named.
     let end = text.trim_end_matches('\n').len().max(text.len().saturating_sub(1));

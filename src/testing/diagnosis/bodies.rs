@@ -52,8 +52,26 @@ pub(super) fn others<'a>(headers: &HeaderMap, body: &'a [u8]) -> Vec<Other<'a>> 
         let utf8: String = body.iter().map(|byte| char::from(*byte)).collect();
         add("was converted from UTF-8 to ISO 8859-1".into(), utf8.into_bytes().into());
     }
+    if let Ok(text) = serde_json::from_slice::<String>(body) {
+        add("was written as a JSON string, with quotes around it".into(), text.into_bytes().into());
+    }
+    if let Some(text) = sole_field(body) {
+        add("was put into the field of a form".into(), text.into());
+    }
     add("was empty when it was signed".into(), (&[][..]).into());
     others
+}
+
+/// The value of a form that has nothing but one field with a document in it.
+fn sole_field(body: &[u8]) -> Option<Vec<u8>> {
+    let mut fields = form_urlencoded::parse(body);
+    let (_, value) =
+        fields.next().filter(|(name, value)| !name.is_empty() && is_document(value.as_bytes()))?;
+    fields.next().is_none().then(|| value.into_owned().into_bytes())
+}
+
+fn is_document(text: &[u8]) -> bool {
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn lf(body: &[u8]) -> Vec<u8> {
@@ -88,14 +106,42 @@ pub(super) fn evidence(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     {
         return Some(format!("The body has {} bytes, but content-length says {declared}", body.len()));
     }
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes() != b"identity");
-    if encoded || body.starts_with(b"\x1f\x8b") {
+    if is_encoded(headers) || body.starts_with(b"\x1f\x8b") {
         return Some("The body is compressed, or was: a signature covers it as it was before".to_owned());
     }
     let lossy = body.windows(REPLACEMENT.len()).any(|window| window == REPLACEMENT);
-    lossy.then(|| {
-        "The body holds U+FFFD, which stands where bytes were no UTF-8 for whoever decoded it".to_owned()
-    })
+    if lossy {
+        return Some(
+            "The body holds U+FFFD, which stands where bytes were no UTF-8 for whoever decoded it".to_owned(),
+        );
+    }
+    printed(body).map(|how| format!("The body {how}, not the text that was sent"))
+}
+
+/// What programs make of a body that they parsed or decoded, and then write as it prints.
+fn printed(body: &[u8]) -> Option<&'static str> {
+    let text = body.trim_ascii();
+    if text.starts_with(b"[object ") {
+        Some("is what JavaScript prints for an object")
+    } else if [&b"null"[..], b"undefined", b"None"].contains(&text) {
+        Some("is what stands for nothing at all where it should have been parsed")
+    } else if text.starts_with(b"b'") || text.starts_with(b"b\"") {
+        Some("is what Python prints for bytes")
+    } else if text.contains(&0) {
+        Some("holds NUL bytes, as UTF-16 does")
+    } else if serde_json::from_slice::<String>(text).is_ok_and(|text| is_document(text.as_bytes())) {
+        Some("is a JSON string with a document in it")
+    } else if sole_field(text).is_some() {
+        Some("is a form with a document in its only field")
+    } else {
+        None
+    }
+}
+
+/// Whether a receiver takes the body for compressed.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    let is_identity = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"identity");
+    !headers.get_all(CONTENT_ENCODING).iter().all(|value| is_identity(value.as_bytes()))
 }
 
 #[cfg(test)]
@@ -129,6 +175,12 @@ mod tests {
                 "was read as ISO 8859-1 and written as UTF-8",
             ),
             (b"\"\xe9\"", "\"é\"".as_bytes(), "was converted from UTF-8 to ISO 8859-1"),
+            (
+                br#""{\"a\":\"\u00e9\"}""#,
+                "{\"a\":\"é\"}".as_bytes(),
+                "was written as a JSON string, with quotes around it",
+            ),
+            (b"payload=%7B%22a%22%3A1%7D", b"{\"a\":1}", "was put into the field of a form"),
             (b"{}", b"", "was empty when it was signed"),
         ] {
             assert_eq!(before(None, body, signed).as_deref(), Some(what), "{body:?}");
@@ -150,6 +202,22 @@ mod tests {
         assert!(seen(CONTENT_LENGTH, "3", "\u{fffd}").unwrap().contains("U+FFFD"));
         assert_eq!(seen(CONTENT_LENGTH, "2", "{}"), None);
         assert_eq!(seen(CONTENT_LENGTH, "two", "{}"), None);
-        assert_eq!(seen(CONTENT_ENCODING, "identity", "{}"), None);
+        assert_eq!(seen(CONTENT_ENCODING, "Identity", "{}"), None);
+        for (body, what) in [
+            ("[object Object]", "JavaScript"),
+            ("null", "nothing"),
+            ("b'{\"a\":1}'", "Python"),
+            ("{\0\"\0", "UTF-16"),
+            ("\"{\\\"a\\\":1}\"", "JSON string"),
+            ("payload={\"a\":1}", "form"),
+        ] {
+            assert!(
+                evidence(&HeaderMap::new(), body.as_bytes()).is_some_and(|said| said.contains(what)),
+                "{body}"
+            );
+        }
+        for body in ["{}", "[]", "\"text\"", "a=b&c=d", "{\"a\":null}", "[1]"] {
+            assert_eq!(evidence(&HeaderMap::new(), body.as_bytes()), None, "{body}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! undo, but nothing else is lost.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::Deserializer as _;
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -14,6 +15,12 @@ pub(super) const MAX_BYTES: usize = 256 * 1_024;
 
 /// Deeper ones neither. It is where the parser stops, too.
 const MAX_DEPTH: usize = 128;
+
+/// A form so many times as long as the body is none that its sender wrote.
+const MAX_GROWTH: usize = 8;
+
+/// Short bodies may grow more.
+const MIN_LIMIT: usize = 64 * 1_024;
 
 /// A document in pieces.
 enum Node<'a> {
@@ -54,31 +61,45 @@ enum Escapes {
     Html,
 }
 
-/// The forms that are tried, each with its name; fewer where two are the same bytes, and none for what is no JSON
-/// array or object, too long or too deep.
-pub(super) fn forms(body: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut forms: Vec<(String, Vec<u8>)> = Vec::new();
-    let Some(root) = parse(body) else { return forms };
-    let mut try_form = |form: Form| {
-        let mut written = String::with_capacity(body.len() * 2);
-        form.write(&root, 0, &mut written);
-        let written = written.into_bytes();
-        if written != body && forms.iter().all(|(_, known)| *known != written) {
-            forms.push((form.name(), written));
+/// The name of the first form of a document that is the one that was signed. Two forms may be the same bytes, which are
+/// tried once. What is no JSON array or object, too long or too deep, is tried in none.
+pub(super) fn find(body: &[u8], mut is_signed: impl FnMut(&[u8]) -> bool) -> Option<String> {
+    let root = parse(body)?;
+    let limit = (body.len() * MAX_GROWTH).max(MIN_LIMIT);
+    // One at a time, in one buffer: those of a body that is nested deeply are many times as long as it is. Of those that
+    // were tried their hashes will do: where two are the same by chance, one form remains untried.
+    let (state, mut buffer, mut tried) = (RandomState::new(), String::new(), vec![]);
+    tried.push(state.hash_one(body));
+    all().into_iter().find_map(|form| {
+        buffer.clear();
+        form.write(&root, 0, limit, &mut buffer);
+        if buffer.len() > limit {
+            return None;
         }
-    };
+        let hash = state.hash_one(buffer.as_bytes());
+        if tried.contains(&hash) {
+            return None;
+        }
+        tried.push(hash);
+        is_signed(buffer.as_bytes()).then(|| form.name())
+    })
+}
+
+/// How programs are known to write JSON.
+fn all() -> Vec<Form> {
+    let mut forms = Vec::new();
     let layouts = [Layout::Compact, Layout::Spaced, Layout::Indented("  "), Layout::Indented("    ")];
     for sorted in [false, true] {
         for layout in layouts {
             for escapes in [Escapes::Few, Escapes::NonAscii] {
-                try_form(Form { layout, sorted, escapes });
+                forms.push(Form { layout, sorted, escapes });
             }
         }
     }
     for escapes in [Escapes::NonAsciiAndSlashes, Escapes::Slashes, Escapes::Html] {
-        try_form(Form { layout: Layout::Compact, sorted: false, escapes });
+        forms.push(Form { layout: Layout::Compact, sorted: false, escapes });
     }
-    try_form(Form { layout: Layout::Indented("\t"), sorted: false, escapes: Escapes::Few });
+    forms.push(Form { layout: Layout::Indented("\t"), sorted: false, escapes: Escapes::Few });
     forms
 }
 
@@ -167,22 +188,23 @@ impl Form {
         format!("{layout}{sorted}{escapes}")
     }
 
-    fn write(self, node: &Node<'_>, depth: usize, to: &mut String) {
+    /// Stops soon after `limit` bytes.
+    fn write(self, node: &Node<'_>, depth: usize, limit: usize, to: &mut String) {
         match node {
             Node::Plain(text) => to.push_str(text),
             Node::Text(text) => self.write_text(text, to),
-            Node::Array(items) => self.write_all('[', ']', items, depth, to, |item, to| {
-                self.write(item, depth + 1, to);
+            Node::Array(items) => self.write_all("[]", items, depth, limit, to, |item, to| {
+                self.write(item, depth + 1, limit, to);
             }),
             Node::Object(members) => {
                 let mut members: Vec<_> = members.iter().collect();
                 if self.sorted {
                     members.sort_by(|a, b| a.0.cmp(&b.0));
                 }
-                self.write_all('{', '}', &members, depth, to, |(name, value), to| {
+                self.write_all("{}", &members, depth, limit, to, |(name, value), to| {
                     self.write_text(name, to);
                     to.push_str(if self.layout == Layout::Compact { ":" } else { ": " });
-                    self.write(value, depth + 1, to);
+                    self.write(value, depth + 1, limit, to);
                 });
             }
         }
@@ -190,14 +212,14 @@ impl Form {
 
     fn write_all<T>(
         self,
-        open: char,
-        close: char,
+        brackets: &str,
         items: &[T],
         depth: usize,
+        limit: usize,
         to: &mut String,
         write: impl Fn(&T, &mut String),
     ) {
-        to.push(open);
+        to.push_str(&brackets[..1]);
         let line = |depth: usize, to: &mut String| {
             if let Layout::Indented(indent) = self.layout {
                 to.push('\n');
@@ -205,6 +227,9 @@ impl Form {
             }
         };
         for (index, item) in items.iter().enumerate() {
+            if to.len() > limit {
+                return;
+            }
             if index > 0 {
                 to.push_str(if self.layout == Layout::Spaced { ", " } else { "," });
             }
@@ -214,7 +239,7 @@ impl Form {
         if !items.is_empty() {
             line(depth, to);
         }
-        to.push(close);
+        to.push_str(&brackets[1..]);
     }
 
     fn write_text(self, text: &str, to: &mut String) {
@@ -252,6 +277,20 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The forms that are tried, each with its name.
+    fn forms(body: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut tried = Vec::new();
+        assert_eq!(
+            find(body, |form| {
+                tried.push(form.to_vec());
+                false
+            }),
+            None
+        );
+        let name = |form: &Vec<u8>| find(body, |other| *other == **form).unwrap();
+        tried.into_iter().map(|form| (name(&form), form)).collect()
+    }
 
     fn has(body: &str, form: &str) -> Option<String> {
         forms(body.as_bytes()).into_iter().find(|(_, bytes)| bytes == form.as_bytes()).map(|(name, _)| name)
@@ -300,6 +339,21 @@ mod tests {
         let deep = |depth: usize| format!("{}{} ", "[".repeat(depth), "]".repeat(depth));
         assert!(!forms(deep(20).as_bytes()).is_empty());
         assert!(forms(deep(100_000).as_bytes()).is_empty());
+    }
+
+    /// Indented, each of its lines begins with hundreds of blanks.
+    #[test]
+    fn no_form_is_much_longer_than_the_body() {
+        let deep = format!("{}{}{}", "[".repeat(120), "1,".repeat(20_000) + "1", "]".repeat(120));
+        let longest = forms(deep.as_bytes()).into_iter().map(|(_, form)| form.len()).max();
+        assert!(longest.is_some_and(|longest| longest <= 8 * deep.len()), "{longest:?} of {}", deep.len());
+        // What would be longer is not written to its end.
+        let (wide, mut to) =
+            (Form { layout: Layout::Indented("    "), sorted: false, escapes: Escapes::Few }, String::new());
+        wide.write(&parse(deep.as_bytes()).unwrap(), 0, deep.len(), &mut to);
+        assert!((deep.len()..deep.len() + 100_000).contains(&to.len()), "{}", to.len());
+        // What is short may grow: a reasonable document in a form that is wide.
+        assert!(has("[[[[[[[[1]]]]]]]]", "[\n    [\n        [\n            [\n                [\n                    [\n                        [\n                            [\n                                1\n                            ]\n                        ]\n                    ]\n                ]\n            ]\n        ]\n    ]\n]").is_some());
     }
 
     #[test]

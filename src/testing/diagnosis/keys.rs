@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::provider::Provider;
 use crate::signature::{KeyEncoding, ResolvedScheme};
 
 /// Prefixes by which providers mark secrets and keys.
@@ -104,10 +105,13 @@ pub(super) fn cleaned(text: &str) -> &str {
 }
 
 /// What a text is in all likelihood, where that is no signing secret.
-pub(super) fn resembles(scheme: &ResolvedScheme, text: &str) -> Option<&'static str> {
+pub(super) fn resembles(provider: &Provider, scheme: &ResolvedScheme, text: &str) -> Option<&'static str> {
     let text = cleaned(text);
     let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
-    if begins(&["sk_", "pk_", "rk_", "sk-", "Bearer ", "Basic "]) {
+    // Paystack signs with the secret key of its API.
+    if provider.name() == "paystack" && begins(&["sk_"]) {
+        None
+    } else if begins(&["sk_", "pk_", "rk_", "sk-", "Bearer ", "Basic "]) {
         Some("an API key")
     } else if begins(&["-----BEGIN"]) && !scheme.is_asymmetric() {
         Some("a key of a key pair, in PEM")
@@ -199,7 +203,9 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_recognised() {
-        let resembles = |preset, text| with_scheme(preset, |scheme| resembles(scheme, text));
+        let resembles = |preset, text| {
+            with_scheme(preset, |scheme| resembles(&find(preset).unwrap().provider(), scheme, text))
+        };
         for text in ["sk_live_1", "pk_test_1", " \"rk_live_1\"", "Bearer x"] {
             assert_eq!(resembles("stripe", text), Some("an API key"), "{text}");
         }
@@ -210,6 +216,8 @@ mod tests {
             assert!(resembles("stripe", text).unwrap().contains("placeholder"), "{text}");
         }
         assert_eq!(resembles("stripe", "whsec_1"), None);
+        assert_eq!(resembles("paystack", "sk_live_1"), None);
+        assert_eq!(resembles("paystack", "pk_live_1"), Some("an API key"));
         #[cfg(feature = "ed25519")]
         assert!(resembles("discord", "whsec_1").unwrap().contains("key pair"));
     }

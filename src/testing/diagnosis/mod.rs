@@ -23,7 +23,10 @@ use crate::provider::Provider;
 /// `secret` is the text that your receiver is configured with, whatever it is: a text that [`Secret`](crate::Secret)
 /// would refuse is among the things that are diagnosed. `request` is what arrived, its body byte for byte, and `at` the
 /// time at which it did. Of the request's URI nothing is used: a provider that signs the URL is told it by
-/// [`Provider::with_public_url`].
+/// [`Provider::with_public_url`]. Its method is: a receiver takes nothing but POST.
+///
+/// The secret is taken for one that is given alone, which no provider's key id names: for a provider that sends one,
+/// such as Pusher, ask [`diagnose_labelled`].
 ///
 /// It computes at most 80 signatures over the body. Other forms of JSON are tried for bodies of at most 256 KiB; what
 /// is undone otherwise (white space at the ends, line ends, a byte order mark, an encoding) for all.
@@ -64,7 +67,42 @@ pub fn diagnose<B: AsRef<[u8]>>(
     request: &Request<B>,
     at: SystemTime,
 ) -> Diagnosis {
-    reason::reason(provider, secret, request.headers(), request.body().as_ref(), at)
+    reason::reason(provider, &Configured { secret, label: None }, request, at)
+}
+
+/// As [`diagnose`], for a secret that the receiver has under a label ([`Secrets::labelled`](crate::Secrets::labelled)).
+/// Where the provider names the key in a header, it is the label that a receiver chooses the secret by.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_webhook::testing::{Cause, SignedRequest, diagnose, diagnose_labelled};
+/// use tower_webhook::{Secret, provider::pusher};
+///
+/// let (provider, secret) = (pusher::provider(), Secret::new("a-signing-secret")?);
+/// let request = SignedRequest::new(&provider, &secret, "{}").with_key_id("app_1").build();
+/// let request = request.map(|body| body.into_bytes());
+///
+/// let ask = |label| diagnose_labelled(&provider, "a-signing-secret", label, &request, SystemTime::now()).cause();
+/// assert_eq!(ask("app_1"), Cause::Verified);
+/// assert_eq!(ask("app_2"), Cause::KeyId);
+/// assert_eq!(diagnose(&provider, "a-signing-secret", &request, SystemTime::now()).cause(), Cause::KeyId);
+/// # Ok::<(), tower_webhook::ConfigError>(())
+/// ```
+#[must_use]
+pub fn diagnose_labelled<B: AsRef<[u8]>>(
+    provider: &Provider,
+    secret: &str,
+    label: &str,
+    request: &Request<B>,
+    at: SystemTime,
+) -> Diagnosis {
+    reason::reason(provider, &Configured { secret, label: Some(label) }, request, at)
+}
+
+/// What a receiver is configured with.
+struct Configured<'a> {
+    secret: &'a str,
+    label: Option<&'a str>,
 }
 
 /// What [`diagnose`] found. It displays as the explanation and the advice; the words may change in any release.
@@ -178,7 +216,15 @@ pub enum Cause {
     OtherEvent,
     /// The secret and the body are right, but other bytes are signed than this provider signs.
     OtherScheme,
-    /// None of the above: in most cases the secret is that of another endpoint, environment or account.
+    /// The request is no POST, which is all that a receiver takes beside handshakes: it answers 405.
+    Method,
+    /// The signature is right, and `Content-Encoding` says that the body is compressed: a receiver answers 415.
+    EncodedBody,
+    /// The signature is right by this secret, but a header names a key, and the secret does not have its label: a
+    /// receiver chooses the secret by it.
+    KeyId,
+    /// None of the above: in most cases the secret is that of another endpoint, environment or account, or the body was
+    /// changed in a way that cannot be undone.
     OtherSecret,
 }
 
@@ -202,6 +248,9 @@ impl Cause {
             Self::PublicUrl => "public_url",
             Self::OtherEvent => "other_event",
             Self::OtherScheme => "other_scheme",
+            Self::Method => "method",
+            Self::EncodedBody => "encoded_body",
+            Self::KeyId => "key_id",
             Self::OtherSecret => "other_secret",
         }
     }

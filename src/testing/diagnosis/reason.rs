@@ -6,23 +6,52 @@ use std::time::SystemTime;
 use http::{HeaderMap, Request, Uri};
 use zeroize::Zeroizing;
 
-use super::{Cause, Diagnosis, bodies, head, json, keys, times};
+use super::{Cause, Configured, Diagnosis, bodies, head, json, keys, times};
 use crate::error::{ConfigError, RejectionReason};
 use crate::provider::Provider;
+use crate::signature::secret::SOLE_LABEL;
 use crate::signature::trial::{Trial, post};
 use crate::signature::{Authenticator, Head, Presented, PublicUrl, ResolvedScheme, Secret, SignedTimestamp};
 
-pub(super) fn reason(
+pub(super) fn reason<B: AsRef<[u8]>>(
     provider: &Provider,
-    secret: &str,
+    configured: &Configured<'_>,
+    request: &Request<B>,
+    at: SystemTime,
+) -> Diagnosis {
+    // Receivers look at it before anything else.
+    if *request.method() != http::Method::POST {
+        return Diagnosis::new(
+            Cause::Method,
+            "The request is no POST: a receiver answers 405, unless it is a handshake.",
+            "Capture the delivery itself; or look for what made another request of it, such as a redirect.",
+        );
+    }
+    let (headers, body) = (request.headers(), request.body().as_ref());
+    let found = match provider.authenticator() {
+        Authenticator::Data(scheme) => by_scheme(provider, scheme, configured, headers, body, at),
+        Authenticator::Code { .. } => by_code(provider, configured.secret, headers, body, at),
+    };
+    if found.is_verified() && bodies::is_encoded(headers) {
+        let encoded = Diagnosis::new(
+            Cause::EncodedBody,
+            "The signature is right, but `content-encoding` says that the body is compressed: a receiver answers 415.",
+            "Have the sender leave the body as it is, or what decompresses it take the header away.",
+        );
+        return Diagnosis { signed_at: found.signed_at, tries: found.tries, ..encoded };
+    }
+    found
+}
+
+fn by_scheme(
+    provider: &Provider,
+    scheme: &ResolvedScheme,
+    configured: &Configured<'_>,
     headers: &HeaderMap,
     body: &[u8],
     at: SystemTime,
 ) -> Diagnosis {
-    let scheme = match provider.authenticator() {
-        Authenticator::Data(scheme) => scheme,
-        Authenticator::Code { .. } => return by_code(provider, secret, headers, body, at),
-    };
+    let secret = configured.secret;
     if scheme.lacks_url() {
         return no_url(provider);
     }
@@ -39,6 +68,7 @@ pub(super) fn reason(
         head: post(&uri, headers),
         body,
         secret,
+        label: configured.label,
         key: key.as_ref().ok(),
         at,
         tries: Cell::new(0),
@@ -60,6 +90,7 @@ struct Case<'a> {
     head: Head<'a>,
     body: &'a [u8],
     secret: &'a str,
+    label: Option<&'a str>,
     key: Option<&'a Zeroizing<Vec<u8>>>,
     at: SystemTime,
     /// How many signatures were computed.
@@ -81,6 +112,9 @@ impl Case<'_> {
     fn authentic(&self) -> Option<Diagnosis> {
         if !self.holds(&self.trial()?) {
             return None;
+        }
+        if let Some(other) = self.other_key_id() {
+            return Some(other);
         }
         let in_body;
         let timestamp = match self.scheme.body_timestamp() {
@@ -104,6 +138,25 @@ impl Case<'_> {
         };
         let fine = || Diagnosis::new(Cause::Verified, "The signature is right.", "");
         Some(Diagnosis { signed_at, ..late.unwrap_or_else(fine) })
+    }
+
+    /// Whether the request names another key than the one by which it verifies.
+    fn other_key_id(&self) -> Option<Diagnosis> {
+        let (id, header) = (self.presented.key_id.as_deref()?, self.scheme.key_id_header()?);
+        let label = self.label.unwrap_or(SOLE_LABEL);
+        if label.as_bytes() == id {
+            return None;
+        }
+        let found = Diagnosis::new(
+            Cause::KeyId,
+            format!(
+                "The signature is right, but `{header}` names the key, and the secret is not labelled with that name: \
+                 a receiver looks for another secret."
+            ),
+            format!("Give the secret the label that `{header}` has, as `Secrets::labelled` does."),
+        );
+        // What the receiver calls it was said, or not.
+        Some(Diagnosis { proven: self.label.is_some(), ..found })
     }
 
     fn not_authentic(&self, problem: Option<&ConfigError>) -> Diagnosis {
@@ -149,8 +202,7 @@ impl Case<'_> {
             return None;
         }
         let trial = self.trial()?;
-        let forms = json::forms(self.body);
-        let (name, _) = forms.iter().find(|(_, body)| self.holds(&Trial { body, ..trial.clone() }))?;
+        let name = json::find(self.body, |body| self.holds(&Trial { body, ..trial.clone() }))?;
         Some(Diagnosis::new(
             Cause::ReserialisedJson,
             format!("The signature is right for the same JSON, written {name}."),
@@ -224,7 +276,19 @@ impl Case<'_> {
     /// What remains is what can be seen, and what is likely.
     fn unproven(&self, problem: Option<&ConfigError>) -> Diagnosis {
         let name = self.provider.name();
-        if let Some(what) = keys::resembles(self.scheme, self.secret) {
+        let covers_body = self.scheme.template().covers_body();
+        // What can be seen of the body outweighs what a key looks like, as long as it is a key.
+        if problem.is_none()
+            && covers_body
+            && let Some(evidence) = bodies::evidence(self.head.headers, self.body)
+        {
+            return Diagnosis::likely(
+                Cause::ChangedBody,
+                format!("{evidence}."),
+                "Capture the request once more, with all bytes of its body, as they were on the wire.",
+            );
+        }
+        if let Some(what) = keys::resembles(self.provider, self.scheme, self.secret) {
             return Diagnosis::likely(
                 Cause::SecretKind,
                 format!("The secret looks like {what}, not like what {name} signs with."),
@@ -239,26 +303,24 @@ impl Case<'_> {
                 "Take the signing secret of the endpoint, whole, as the provider shows it.",
             );
         }
-        if self.scheme.template().covers_body()
-            && let Some(evidence) = bodies::evidence(self.head.headers, self.body)
-        {
-            return Diagnosis::likely(
-                Cause::ChangedBody,
-                format!("{evidence}."),
-                "Capture the request once more, with all bytes of its body, as they were on the wire.",
-            );
-        }
-        let untried = if self.body.len() > json::MAX_BYTES && self.scheme.template().covers_body() {
+        let untried = if self.body.len() > json::MAX_BYTES && covers_body {
             " The body is too long to try other forms of its JSON."
         } else {
             ""
+        };
+        let advice = if covers_body {
+            "Either the secret is another: that of another endpoint, of test instead of live mode, or one that was \
+             rotated. Or the body was changed in a way that cannot be undone: numbers written otherwise, keys sorted, \
+             characters replaced. Compare both with the provider's; or the request is forged."
+        } else {
+            "Most likely the secret is that of another endpoint, of test instead of live mode, or one that was \
+             rotated; or the request is forged."
         };
         let what = if self.scheme.is_token() { "The token is another" } else { "The signature is not right" };
         Diagnosis::likely(
             Cause::OtherSecret,
             format!("{what}, and no usual mistake explains it.{untried}"),
-            "Most likely the secret is that of another endpoint, of test instead of live mode, or one that was \
-             rotated; or the request is forged.",
+            advice,
         )
     }
 }
@@ -497,6 +559,71 @@ mod tests {
         let value = renamed.headers_mut().remove("x-caspay-signature").unwrap();
         renamed.headers_mut().insert("http_x_caspay_signature", value);
         assert!(found("caspay", SECRET, &renamed).explanation().contains("renamed"));
+    }
+
+    #[test]
+    fn a_key_id_selects_the_secret() {
+        let provider = find("pusher").unwrap().provider();
+        let signing = Secret::new(SECRET).unwrap();
+        let request = SignedRequest::new(&provider, &signing, BODY).with_key_id("app_1").build();
+        let request = request.map(|body| body.into_bytes());
+        let ask = |label| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+            let found = crate::testing::diagnose_labelled(&provider, SECRET, label, &request, at);
+            (found.cause(), found.is_proven())
+        };
+        assert_eq!(ask("app_1"), (Cause::Verified, true));
+        assert_eq!(ask("app_2"), (Cause::KeyId, true));
+        let alone = diagnose(&provider, SECRET, &request, SystemTime::UNIX_EPOCH);
+        assert_eq!((alone.cause(), alone.is_proven()), (Cause::KeyId, false));
+        assert!(
+            alone.to_string().contains("x-pusher-key") && !alone.to_string().contains("app_1"),
+            "{alone}"
+        );
+    }
+
+    #[test]
+    fn what_a_receiver_does_not_take_does_not_verify() {
+        let mut request = signed("casapay", SECRET, BODY);
+        request.headers_mut().append("content-encoding", "identity".parse().unwrap());
+        assert_eq!(cause("casapay", SECRET, &request), (Cause::Verified, true));
+        request.headers_mut().append("content-encoding", "gzip".parse().unwrap());
+        assert_eq!(cause("casapay", SECRET, &request), (Cause::EncodedBody, true));
+        *request.method_mut() = http::Method::GET;
+        assert_eq!(cause("casapay", SECRET, &request), (Cause::Method, true));
+    }
+
+    #[test]
+    fn a_key_that_looks_like_another_is_no_excuse_for_the_body() {
+        let key = "sk_live_0123456789abcdef";
+        let request = signed("paystack", key, BODY);
+        assert_eq!(cause("paystack", key, &request), (Cause::Verified, true));
+        let changed = with_body(&request, &BODY.replace("evt_1", "evt_2"));
+        assert_eq!(cause("paystack", key, &changed), (Cause::OtherSecret, false));
+        let mut cut = with_body(&signed("casapay", SECRET, BODY), &BODY[..40]);
+        cut.headers_mut().insert("content-length", BODY.len().into());
+        assert_eq!(cause("casapay", "sk_live_0123456789", &cut), (Cause::ChangedBody, false));
+    }
+
+    #[test]
+    fn the_plainest_changed_body_is_not_blamed_on_the_secret_alone() {
+        let request = signed("casapay", SECRET, BODY);
+        for changed in [BODY.replace("1699999000", "1699999001"), BODY.replace("evt_1", "evt_?")] {
+            let found = found("casapay", SECRET, &with_body(&request, &changed));
+            assert_eq!((found.cause(), found.is_proven()), (Cause::OtherSecret, false));
+            assert!(found.advice().contains("body was changed in a way that cannot be undone"), "{found}");
+        }
+        for printed in ["[object Object]", "null", "b'{}'", "{\0}\0"] {
+            let found = found("casapay", SECRET, &with_body(&request, printed));
+            assert_eq!((found.cause(), found.is_proven()), (Cause::ChangedBody, false), "{printed}");
+        }
+        let quoted = with_body(&request, &serde_json::to_string(BODY).unwrap());
+        assert_eq!(cause("casapay", SECRET, &quoted), (Cause::ChangedBody, true));
+        // A token is sent beside the body, whose changes it does not see.
+        let token = signed("gitlab-token", SECRET, BODY);
+        assert!(
+            !found("gitlab-token", "another-signing-secret", &token).advice().contains("body was changed")
+        );
     }
 
     #[test]

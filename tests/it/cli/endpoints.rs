@@ -78,8 +78,7 @@ async fn listed(list: Program) -> Vec<Value> {
 async fn an_endpoint_lives_from_its_creation_to_its_end() {
     let world = World::start().await;
     for platform in [World::casapay as fn(&World, &str) -> Program, World::diddo] {
-        let before = world.saved().len();
-        let types = if before == 0 {
+        let types = if world.simulator.calls().is_empty() {
             ["invoice.paid", "charge.failed"]
         } else {
             ["order.submitted", "checkout.failed"]
@@ -107,7 +106,9 @@ async fn an_endpoint_lives_from_its_creation_to_its_end() {
         let text = platform(&world, "list --text").run().await;
         assert!(text.text(0).contains("paused") && text.stdout.contains(types[1]), "{text:?}");
 
-        assert_eq!(platform(&world, &format!("delete {id}")).run().await.json(0)["deleted"], id.as_str());
+        let delete = platform(&world, &format!("delete {id}")).arg(&world.saving());
+        assert_eq!(delete.run().await.json(0)["deleted"], id.as_str());
+        assert!(!file.exists(), "its secret is accepted still");
         assert!(listed(platform(&world, "list")).await.is_empty());
         let (_, message) = platform(&world, &format!("delete {id}")).run().await.error(1);
         assert!(message.contains("404"), "{message}");
@@ -133,8 +134,11 @@ async fn ensure_creates_once_and_mends_what_drifted() {
 
     // A secret that nobody has any more is said, and no second endpoint made.
     std::fs::remove_file(&world.saved()[0]).unwrap();
-    let (_, message) = ensure("--event charge.failed").await.error(1);
-    assert!(message.contains("secret is not in the sink"), "{message}");
+    let ran = ensure("--event charge.failed").await;
+    let (kind, message) = ran.error(1);
+    assert!(kind == "secret_unknown" && message.contains("secret is not in the sink"), "{message}");
+    let error: Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+    assert_eq!(error["error"]["endpoints"], serde_json::json!([created.json(0)["id"]]));
     assert_eq!(listed(world.casapay("list")).await.len(), 1);
 }
 
@@ -192,8 +196,31 @@ async fn keys_are_not_shown_and_errors_say_what_to_do() {
     let url = world.simulator.casapay_url();
     let plain = program(&format!("endpoints list --provider casapay --api-url {url}"));
     let ran = plain.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await;
-    assert!(ran.error(2).1.contains("https"));
+    let (kind, message) = ran.error(2);
+    assert!(kind == "invalid_url" && message.contains("https"), "{message}");
+    assert!(message.contains("--allow-loopback"), "{message}");
     assert_eq!(world.simulator.calls().len(), 1);
+    // Of another machine that is no advice.
+    let away = program("endpoints list --provider casapay --api-url http://api.example");
+    let (_, message) = away.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await.error(2);
+    assert!(message.contains("https") && !message.contains("--allow-loopback"), "{message}");
+    // What the environment says is no mistake of the command line.
+    let variable = program("endpoints list --provider casapay").env("CASAPAY_API_KEY", CASAPAY_TEST_KEY);
+    assert_eq!(variable.env("CASAPAY_API_URL", "no URL").run().await.error(4).0, "invalid_url");
+    let ran = world.casapay("list").env("CASAPAY_API_KEY", "sk_test\n_0123456789").run().await;
+    assert_eq!(ran.error(4).0, "configuration");
+    // The base URL of something else.
+    let url = world.simulator.casapay_url();
+    let create = format!("create --url {HOOK} --event invoice.paid --second {}", world.saving());
+    for arguments in ["list", &create] {
+        let elsewhere = program(&format!("endpoints {arguments} --provider casapay --allow-loopback"));
+        let ran =
+            elsewhere.arg(&format!("--api-url={url}/elsewhere")).env("CASAPAY_API_KEY", CASAPAY_TEST_KEY);
+        let (kind, message) = ran.run().await.error(1);
+        assert!(kind == "not_found" && message.contains("is this the base URL of the API?"), "{message}");
+    }
+    let (kind, message) = world.casapay("delete we_1").run().await.error(1);
+    assert!(kind == "not_found" && !message.contains("base URL"), "{message}");
 
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away =
@@ -216,7 +243,137 @@ async fn no_endpoint_is_made_whose_secret_has_no_place() {
     assert!(world.simulator.calls().is_empty());
 
     world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::LostAnswer);
-    let (_, message) = world.casapay(&create).arg(&world.saving()).run().await.error(1);
-    assert!(message.contains("may have been created"), "{message}");
+    let (kind, message) = world.casapay(&create).arg(&world.saving()).run().await.error(5);
+    assert!(kind == "outcome_unknown" && message.contains("may have been created"), "{message}");
     assert!(world.saved().is_empty());
+
+    world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::WithoutSecret);
+    let create = create.replace("/hook", "/other");
+    assert_eq!(world.casapay(&create).arg(&world.saving()).run().await.error(1).0, "secret_missing");
+}
+
+#[tokio::test]
+async fn several_that_start_together_create_one_endpoint() {
+    let world = World::start().await;
+    // Long enough for all of them to have looked before the first has created.
+    let slow = Fault::Slow(std::time::Duration::from_millis(300));
+    world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, slow);
+    let ensure =
+        || world.casapay(&format!("ensure --url {HOOK} --event invoice.paid")).arg(&world.saving()).run();
+    let ran = futures_util::future::join_all((0..5).map(|_| ensure())).await;
+    let changes: Vec<_> = ran.iter().map(|ran| ran.json(0)["change"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(changes.iter().filter(|change| *change == "created").count(), 1, "{changes:?}");
+    assert_eq!(listed(world.casapay("list")).await.len(), 1);
+    assert_eq!(world.saved().len(), 1, "a lock is left: {:?}", world.saved());
+}
+
+#[tokio::test]
+async fn a_second_endpoint_is_made_where_that_is_meant() {
+    let world = World::start().await;
+    for platform in [World::casapay as fn(&World, &str) -> Program, World::diddo] {
+        let event = if world.saved().is_empty() { "invoice.paid" } else { "order.submitted" };
+        let create = |url: &str, more: &str| {
+            platform(&world, &format!("create --url {url} --event {event} {more}")).arg(&world.saving()).run()
+        };
+        let first = id(&create(HOOK, "").await);
+        // The same URL, written otherwise.
+        let ran = create("http://127.0.0.1:09/hook", "").await;
+        let (kind, message) = ran.error(2);
+        assert_eq!(kind, "duplicate_endpoints");
+        assert!(message.contains(&first) && message.contains("--second"), "{message}");
+        assert_eq!(listed(platform(&world, "list")).await.len(), 1);
+        create("http://127.0.0.1:9/other", "").await.json(0);
+    }
+    let second = format!("create --url {HOOK} --event charge.failed --second");
+    let ran = world.casapay(&second).arg(&world.saving()).run().await;
+    assert_eq!(listed(world.casapay("list")).await.len(), 3);
+    // It says where the secret is, not only in which directory.
+    let file = ran.json(0)["secret_in"].as_str().unwrap().to_owned();
+    assert!(file.ends_with(&format!("casapay.{}.secret", id(&ran))) && PathBuf::from(file).is_file());
+}
+
+/// Whoever reads the source can sign with it.
+#[tokio::test]
+async fn the_public_secret_stays_on_this_machine() {
+    let world = World::start().await;
+    let create = |url: &str| world.caspay(&format!("create --url {url} --event payment.completed"));
+    create(HOOK).arg("--development").run().await.json(0);
+    let calls = world.simulator.calls().len();
+    let public = "caspay-development-secret";
+    let (kind, message) = create("https://shop.example/hook").arg("--development").run().await.error(4);
+    assert!(kind == "configuration" && message.contains("public"), "{message}");
+    // Nor under another name.
+    let ran = create("https://shop.example/hook").env("CASPAY_WEBHOOK_SECRET", public).run().await;
+    assert_eq!(ran.error(4).0, "configuration");
+    let away =
+        program(&format!("endpoints create --provider caspay --api-url https://api.example --url {HOOK}"));
+    let away = away.arg("--path=/x").arg("--key-header=x-key").arg("--event=payment.completed");
+    let ran = away.arg("--development").arg("--allow-loopback").env("CASPAY_API_KEY", CASPAY_KEY).run().await;
+    assert!(ran.error(4).1.contains("public"), "{ran:?}");
+    assert_eq!(world.simulator.calls().len(), calls);
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use rustix::process::{Pid, Signal, kill_process};
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::process::{Child, Command};
+
+    use super::super::program::path;
+    use super::*;
+
+    /// A creation that the API has begun, and will answer in the time given.
+    async fn creating(world: &World, takes: Duration) -> Child {
+        world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::Slow(takes));
+        let mut command = Command::new(path());
+        command
+            .args(["endpoints", "create", "--provider=casapay", "--allow-loopback", "--event=invoice.paid"])
+            .arg(format!("--api-url={}", world.simulator.casapay_url()))
+            .arg(format!("--url={HOOK}"))
+            .arg(world.saving())
+            .env_clear()
+            .env("CASAPAY_API_KEY", CASAPAY_TEST_KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        // The list and the creation.
+        while world.simulator.calls().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        child
+    }
+
+    fn interrupt(child: &Child) {
+        let id = i32::try_from(child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_creation_is_finished_first() {
+        let world = World::start().await;
+        let child = creating(&world, Duration::from_secs(2)).await;
+        interrupt(&child);
+        let output = child.wait_with_output().await.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("is being finished"));
+        assert_eq!(world.saved().len(), 1);
+        assert!(world.secret().len() >= 16);
+    }
+
+    #[tokio::test]
+    async fn who_insists_is_told_what_may_be_left() {
+        let world = World::start().await;
+        let mut child = creating(&world, Duration::from_secs(60)).await;
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+        interrupt(&child);
+        assert!(said.next_line().await.unwrap().unwrap().contains("is being finished"));
+        interrupt(&child);
+        assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
+        assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    }
 }

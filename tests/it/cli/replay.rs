@@ -121,3 +121,17 @@ async fn what_cannot_be_replayed_is_not_sent_in_part() {
     let ran = program(&format!("replay file --to http://{nobody}/")).file("file", &whole).run().await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_timestamp_in_the_body_draws_a_warning() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    for (preset, warns) in [("linear", true), ("casapay", false)] {
+        let replay =
+            program(&format!("replay requests --to {} --resign --provider {preset}", server.url("/")));
+        let body = r#"{"webhookTimestamp":1700000000000}"#;
+        let ran = replay.file("requests", format!("POST / HTTP/1.1\r\n\r\n{body}")).run().await;
+        let said = ran.warnings().iter().any(|warning| warning.contains("timestamp in the body"));
+        assert_eq!((ran.code, said), (Some(0), warns), "{preset}: {ran:?}");
+    }
+}

@@ -64,6 +64,7 @@ async fn what_is_no_secret_is_refused_without_a_print_of_it() {
         ("short", "--weak-secret"),
         (" a-signing-secret-with-blanks ", "white space"),
         ("a-signing-secret-with-lines\n\n", "white space"),
+        ("\u{feff}a-signing-secret-after-a-mark", "byte order mark"),
     ] {
         let ran = with_mode(sign("--secret-file key").file("key", secret), 0o600).run().await;
         let (kind, message) = ran.error(4);

@@ -132,3 +132,52 @@ async fn https_is_spoken() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(recorder.requests().is_empty());
 }
+
+/// It would be taken, and that rightly.
+#[tokio::test]
+async fn what_breaks_nothing_is_no_way_to_break_it() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    for (preset, tamper) in [
+        ("linear", "timestamp"),
+        ("caspay", "timestamp"),
+        ("plivo", "body"),
+        ("mailomat", "body"),
+        ("gitlab-token", "body"),
+        ("telegram", "body"),
+    ] {
+        let ran = send(&server, &format!("--provider {preset} --tamper {tamper}")).run().await;
+        assert!(ran.error(2).1.contains(preset), "{preset}: {ran:?}");
+    }
+    assert!(recorder.requests().is_empty());
+    let (server, _) = receiver("linear", None).await;
+    send(&server, "--provider linear --tamper body").run().await.json(0);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_sent_goes_nowhere_in_the_clear() {
+    for preset in ["gitlab-token", "telegram"] {
+        let variable = format!("{}_WEBHOOK_SECRET", preset.to_uppercase().replace('-', "_"));
+        // Nobody is at this address, which stands for another machine.
+        let url = "http://192.0.2.1:9/";
+        let sent = program(&format!("send {url} --provider {preset}")).env(&variable, SECRET).run().await;
+        assert!(sent.error(2).1.contains("over http"), "{sent:?}");
+        let replay = program(&format!("replay requests --to {url} --resign --provider {preset}"));
+        let replay = replay.file("requests", "POST / HTTP/1.1\r\n\r\n{}").env(&variable, SECRET);
+        assert!(replay.run().await.error(2).1.contains("over http"));
+        let (server, calls) = receiver(preset, Some(SECRET)).await;
+        send(&server, &format!("--provider {preset}")).env(&variable, SECRET).run().await.json(0);
+        assert_eq!(calls.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_not_repeated() {
+    for url in
+        ["http://shop:hunter2@127.0.0.1:99999/", "http://shop:hunter2@127.0.0.1:9/", "htp://hunter2@a/"]
+    {
+        let ran = program(&format!("send {url} --provider caspay")).run().await;
+        assert!(ran.error(2).1.contains("list of processes"), "{ran:?}");
+        ran.hides("hunter2");
+    }
+}

@@ -77,11 +77,21 @@ async fn a_provider_that_sends_its_secret_gets_no_print_of_it() {
     assert!(ran.error(2).1.contains("telegram signs nothing"));
     ran.hides(SECRET);
     let ran = sign("--text --curl http://127.0.0.1:9/").run().await;
-    assert!(
-        ran.text(0).contains("-H \"x-telegram-bot-api-secret-token: $TELEGRAM_WEBHOOK_SECRET\""),
-        "{ran:?}"
-    );
     ran.hides(SECRET);
+    // The shell puts the secret in, and no program is given it as an argument.
+    let script = format!("curl() {{ printf '%s\\n' \"$@\"; cat; }}; {}", ran.text(0));
+    let mut shell = Command::new("sh");
+    let output = shell.arg("-c").arg(script).env("TELEGRAM_WEBHOOK_SECRET", SECRET).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let (arguments, piped) = shown.split_at(shown.rfind("x-telegram").unwrap());
+    assert_eq!(piped, format!("x-telegram-bot-api-secret-token: {SECRET}\n"));
+    assert!(
+        arguments.contains("-H\n@-\n") && arguments.contains("{}") && !arguments.contains(SECRET),
+        "{shown}"
+    );
+    let ran = sign("--curl http://shop.example/").run().await;
+    assert!(ran.error(2).1.contains("over http"), "{ran:?}");
+    sign("--curl https://shop.example/").run().await.json(0);
 }
 
 #[tokio::test]

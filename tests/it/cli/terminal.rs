@@ -7,6 +7,8 @@ use std::process::{Child, Command};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use tower_webhook::testing::simulator::{CASAPAY_TEST_KEY, Simulator};
+
 use super::program::path;
 use super::recorder::{Recorder, answer};
 use crate::support::SECRET;
@@ -21,13 +23,22 @@ struct Terminal {
 impl Terminal {
     /// `setsid` gives the program a terminal that is its own, which takes an unsafe call otherwise.
     fn open(arguments: &str, variables: &[(&str, &str)]) -> Self {
+        Self::with_stdin(arguments, variables, false)
+    }
+
+    fn with_stdin(arguments: &str, variables: &[(&str, &str)], is_piped: bool) -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
         let name = ptsname(&screen, Vec::new()).unwrap();
         let line = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait", path()]).args(arguments.split_whitespace());
+        match is_piped {
+            false => command.args(["--ctty", "--wait", path()]),
+            // It takes standard input for the terminal that is to be its own.
+            true => command.args(["--ctty", "--wait", "sh", "-c", "exec \"$@\" </dev/null", "sh", path()]),
+        };
+        command.args(arguments.split_whitespace());
         command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").envs(variables.iter().copied());
         command.stdin(line.try_clone().unwrap()).stdout(line.try_clone().unwrap()).stderr(line);
         let child = command.spawn().expect("setsid is part of util-linux");
@@ -43,16 +54,16 @@ impl Terminal {
 
     /// Waits until what is typed is not shown: a prompt comes a moment before that.
     fn wait_for_no_echo(&self) {
-        loop {
-            let output =
-                Command::new("stty").arg("-a").stdin(self.screen.try_clone().unwrap()).output().unwrap();
-            let settings = String::from_utf8(output.stdout).unwrap();
-            assert!(settings.contains("echo"), "stty says nothing of it: {settings}");
-            if settings.split_whitespace().any(|setting| setting == "-echo") {
-                return;
-            }
+        while self.echoes() {
             std::thread::yield_now();
         }
+    }
+
+    fn echoes(&self) -> bool {
+        let output = Command::new("stty").arg("-a").stdin(self.screen.try_clone().unwrap()).output().unwrap();
+        let settings = String::from_utf8(output.stdout).unwrap();
+        assert!(settings.contains("echo"), "stty says nothing of it: {settings}");
+        settings.split_whitespace().all(|setting| setting != "-echo")
     }
 
     fn enter(&mut self, text: &str) {
@@ -119,6 +130,81 @@ fn a_secret_is_asked_for_and_not_shown() {
     terminal.enter("");
     let (shown, code) = terminal.end();
     assert!(code == Some(4) && shown.contains("empty"), "{shown}");
+}
+
+/// The terminal is as it was before, for whoever goes on using it.
+#[test]
+fn an_interrupted_prompt_leaves_a_terminal_that_echoes() {
+    let list = "endpoints list --provider casapay --api-url https://api.example";
+    for arguments in ["sign --provider caspay --data /dev/null", list] {
+        let mut terminal = Terminal::open(arguments, &[]);
+        terminal.wait_for("(not shown): ");
+        terminal.wait_for_no_echo();
+        terminal.screen.write_all(b"abc\x03").unwrap();
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(130));
+        assert!(terminal.echoes());
+        let (shown, _) = terminal.end();
+        assert!(shown.contains("interrupted") && !shown.contains("abc"), "{shown}");
+    }
+}
+
+/// It is for the terminal to ask, whatever standard input is.
+#[test]
+fn a_body_that_is_piped_leaves_somebody_to_ask() {
+    let mut terminal = Terminal::with_stdin("sign --provider caspay --json", &[], true);
+    terminal.wait_for("caspay webhook secret (not shown): ");
+    terminal.wait_for_no_echo();
+    terminal.enter(SECRET);
+    let (shown, code) = terminal.end();
+    assert!(code == Some(0) && shown.contains("x-caspay-signature"), "{shown}");
+}
+
+#[test]
+fn a_secret_to_register_is_asked_for_twice() {
+    let create = "endpoints create --provider caspay --api-url http://127.0.0.1:9 --path /x --key-header x-key \
+                  --url https://shop.example/hook --event payment.completed --allow-loopback";
+    for (again, code, says) in [("another-secret-altogether", 4, "differ"), (SECRET, 5, "no connection")] {
+        let mut terminal = Terminal::open(create, &[("CASPAY_API_KEY", "a-key-of-the-api")]);
+        for (prompt, text) in [("(not shown): ", SECRET), ("once more: ", again)] {
+            terminal.wait_for(prompt);
+            terminal.wait_for_no_echo();
+            terminal.enter(text);
+        }
+        let (shown, ended) = terminal.end();
+        assert!(ended == Some(code) && shown.contains(says), "{shown}");
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+}
+
+#[test]
+fn a_body_to_be_typed_is_asked_for() {
+    let mut terminal = Terminal::open("sign --provider caspay --development --json", &[]);
+    terminal.wait_for("reading from the terminal");
+    terminal.screen.write_all(b"{}\n\x04").unwrap();
+    let (shown, code) = terminal.end();
+    assert!(code == Some(0) && shown.contains("x-caspay-signature"), "{shown}");
+}
+
+/// A broken id cannot be copied.
+#[tokio::test]
+async fn ids_and_urls_are_in_one_line_each() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let hook = format!("http://127.0.0.1:9/{}/hook", "a-long-path/".repeat(6));
+    let directory = tempfile::tempdir().unwrap();
+    let api = format!("--provider casapay --allow-loopback --api-url {}", simulator.casapay_url());
+    let run = async |arguments: String| {
+        let variables = [("CASAPAY_API_KEY", CASAPAY_TEST_KEY)];
+        tokio::task::spawn_blocking(move || Terminal::open(&arguments, &variables).end()).await.unwrap()
+    };
+    let create = format!("endpoints create {api} --url {hook} --event invoice.paid --event charge.failed");
+    let (shown, code) = run(format!("{create} --save-to {}", directory.path().display())).await;
+    assert_eq!(code, Some(0), "{shown}");
+    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
+    let name = file.file_name().into_string().unwrap();
+    assert!(shown.contains(&name), "{shown}");
+    let id = name.trim_start_matches("casapay.").trim_end_matches(".secret");
+    let (shown, _) = run(format!("endpoints list {api}")).await;
+    assert!(shown.contains(id) && shown.contains(&hook), "{shown}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::capture::{raw, signed, signed_by};
 use super::program::{Program, program};
+use super::recorder::{Recorder, answer};
 use crate::support::{NOW, SECRET, casapay_body};
 
 const CASAPAY: &str = "x-casapay-signature";
@@ -208,7 +209,10 @@ async fn late_early_and_in_milliseconds() {
     assert!(early["explanation"].as_str().unwrap().contains("5 min 1 s ahead"), "{early}");
     // Now, which is years later.
     let now = program("verify --provider casapay --request - --secret-env KEY").env("KEY", SECRET);
-    assert_eq!(now.stdin(&request).run().await.json(3)["cause"], "stale");
+    let found = now.stdin(&request).run().await.json(3);
+    assert_eq!(found["cause"], "stale");
+    assert!(found["advice"].as_str().unwrap().contains("--at"), "{found}");
+    assert!(!stale["advice"].as_str().unwrap().contains("--at"), "{stale}");
 
     let provider = tower_webhook::casapay::provider();
     let secret = crate::support::secret();
@@ -263,6 +267,9 @@ async fn what_is_no_request_is_an_error_of_its_own() {
     {
         assert_eq!(verify("casapay", SECRET, request).run().await.error(6).0, "input", "{request}");
     }
+    let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n{}";
+    let (_, message) = verify("casapay", SECRET, chunked).run().await.error(6);
+    assert!(message.contains("--headers") && message.contains("--body"), "{message}");
     let missing = program("verify --provider casapay --development --request nowhere").run().await;
     assert_eq!(missing.error(6).0, "input");
     let both = program("verify --provider casapay --development --headers - --body -").run().await;
@@ -275,4 +282,82 @@ async fn text_of_strangers_does_not_steer_the_terminal() {
     let ran = verify("casapay", SECRET, raw(&signed("casapay", evil))).arg("--text").run().await;
     assert!(ran.text(0).contains("event: a\\u{202e}b evt_\\u{1b}[31m\\u{d}"), "{ran:?}");
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stdout.contains('\u{202e}'));
+}
+
+/// A receiver chooses the secret by the key that the request names.
+#[tokio::test]
+async fn a_key_id_is_part_of_the_configuration() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    let send = program(&format!("send {} --provider pusher", server.url("/")));
+    send.env("PUSHER_WEBHOOK_SECRET", SECRET).env("PUSHER_WEBHOOK_KEY_ID", "app_1").run().await.json(0);
+    let [(headers, body)] = &recorder.requests()[..] else { panic!("one request") };
+    assert_eq!(headers["x-pusher-key"], "app_1");
+    let request = Request::post("/").body(body.clone()).unwrap();
+    let (mut parts, body) = request.into_parts();
+    parts.headers = headers.clone();
+    parts.headers.remove("content-length");
+    let request = raw(&Request::from_parts(parts, body));
+
+    assert_eq!(verify("pusher", SECRET, &request).run().await.json(3)["cause"], "key_id");
+    let labelled = |id: &str| verify("pusher", SECRET, &request).env("PUSHER_WEBHOOK_KEY_ID", id);
+    assert_eq!(labelled("app_1").run().await.json(0)["cause"], "verified");
+    assert_eq!(labelled("app_2").run().await.json(3)["cause"], "key_id");
+    assert_eq!(labelled("a\nb").run().await.error(4).0, "configuration");
+
+    // It replaces the one that was captured.
+    let replay = program(&format!("replay requests --to {} --provider pusher --resign", server.url("/")));
+    let replay = replay.file("requests", &request).env("PUSHER_WEBHOOK_SECRET", SECRET);
+    replay.env("PUSHER_WEBHOOK_KEY_ID", "app_3").run().await;
+    assert_eq!(recorder.requests()[1].0["x-pusher-key"], "app_3");
+}
+
+#[tokio::test]
+async fn what_a_receiver_answers_405_or_415_is_refused() {
+    let request = signed("casapay", &body());
+    let get = String::from_utf8(raw(&request)).unwrap().replacen("POST ", "GET ", 1);
+    assert_eq!(verify("casapay", SECRET, get).run().await.json(3)["cause"], "method");
+    let encoded = with_header(&request, "content-encoding", "gzip");
+    is_refused(SECRET, &encoded, "encoded_body", true, "415").await;
+    let identity = with_header(&request, "content-encoding", "identity");
+    verify("casapay", SECRET, raw(&identity)).run().await.json(0);
+}
+
+#[tokio::test]
+async fn the_secret_before_counts_as_it_does_for_receivers() {
+    let request = raw(&signed("casapay", &body()));
+    let ask = |current: &str, previous: &str, arguments: &str| {
+        program(&format!("verify --provider casapay --at {NOW} --request - {arguments}"))
+            .env("CASAPAY_WEBHOOK_SECRET", current)
+            .env("CASAPAY_WEBHOOK_SECRET_PREVIOUS", previous)
+            .stdin(&request)
+            .run()
+    };
+    let other = "whsec_another-secret-altogether";
+    let found = ask(other, SECRET, "").await;
+    assert_eq!((&found.json(0)["cause"], &found.json(0)["secret"]), (&"verified".into(), &"previous".into()));
+    found.hides(SECRET);
+    let text = ask(other, SECRET, "--text").await;
+    assert!(text.text(0).contains("CASAPAY_WEBHOOK_SECRET_PREVIOUS"), "{text:?}");
+    assert_eq!(ask(SECRET, other, "").await.json(0)["secret"], "current");
+    assert_eq!(ask(other, other, "").await.json(3)["secret"], "current");
+    assert_eq!(ask(other, "", "").await.json(3)["cause"], "other_secret");
+    // Whoever names the variable means that one.
+    ask(other, SECRET, "--secret-env CASAPAY_WEBHOOK_SECRET").await.json(3);
+}
+
+#[tokio::test]
+async fn what_curl_prints_has_all_but_the_body() {
+    let request = signed("casapay", &body());
+    let value = request.headers()[CASAPAY].to_str().unwrap();
+    let printed = format!(
+        "*   Trying 127.0.0.1:3000...\n> POST /webhooks HTTP/1.1\r\n> Host: a\r\n> {CASAPAY}: {value}\r\n> \r\n\
+         * upload completely sent off\n< HTTP/1.1 401 Unauthorized\r\n< \r\n"
+    );
+    let (_, message) = verify("casapay", SECRET, &printed).run().await.error(6);
+    assert!(message.contains("curl -v") && message.contains("--headers"), "{message}");
+    let verify =
+        program(&format!("verify --provider casapay --at {NOW} --headers h --body b --secret-env KEY"));
+    let ran = verify.env("KEY", SECRET).file("h", printed).file("b", body()).run().await;
+    assert_eq!(ran.json(0)["verified"], true);
 }

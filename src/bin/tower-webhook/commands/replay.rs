@@ -16,7 +16,7 @@ use crate::platform::Platform;
 use crate::secret::Purpose;
 
 pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure> {
-    let requests = capture::requests(&capture::read(&args.file)?)?;
+    let requests = capture::requests(&capture::read(&args.file, output)?)?;
     let signing = match args.provider {
         Some(preset) if args.resign => Some(Signing::new(preset, args, output)?),
         _ if args.secret.is_given() => {
@@ -82,19 +82,34 @@ fn row(index: usize, sent: &Sent, exit: Exit) -> Vec<String> {
 struct Signing {
     platform: Platform,
     secret: Secret,
+    /// What the provider calls the secret; else what the capture says.
+    key_id: Option<String>,
 }
 
 impl Signing {
     fn new(preset: Preset, args: &Replay, output: &Output) -> Result<Self, Failure> {
         let platform = Platform::of(preset, args.public_url.as_deref(), Some(args.to.as_str()))?;
+        platform.check_transport(&args.to)?;
         let purpose = if is_loopback(&args.to) { Purpose::SigningForLoopback } else { Purpose::Signing };
         let secret = args.secret.signing(&platform, purpose, output)?;
-        Ok(Self { platform, secret })
+        if platform.has_timestamp_in_body(&secret) {
+            output.warning(&format!(
+                "{} has its timestamp in the body, which is sent as it was captured: once it is too old, a receiver \
+                 refuses it",
+                platform.name()
+            ));
+        }
+        let key_id = platform.key_id()?;
+        Ok(Self { platform, secret, key_id })
     }
 
     fn sign(&self, request: &Captured) -> (HeaderMap, Bytes) {
         let kept = capture::end_to_end(&request.headers);
-        let request = SignedRequest::anew(&self.platform.provider, &self.secret, &kept, request.body.clone());
+        let mut request =
+            SignedRequest::anew(&self.platform.provider, &self.secret, &kept, request.body.clone());
+        if let Some(id) = &self.key_id {
+            request = request.with_key_id(id);
+        }
         let (parts, body) = request.build().into_parts();
         (parts.headers, body.into_bytes())
     }

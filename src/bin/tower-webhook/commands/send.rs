@@ -82,6 +82,8 @@ struct Source {
     /// Tells the events of this run from those of any other.
     run: u128,
     tamper: Option<Tamper>,
+    /// What the provider calls the secret.
+    key_id: Option<String>,
 }
 
 impl Source {
@@ -93,10 +95,11 @@ impl Source {
                 platform.name()
             )));
         }
+        platform.check_transport(&args.url)?;
         let event_type = args.event_type.as_deref().unwrap_or_else(|| sample_type(&platform.provider));
         let payload = match &args.data {
             Some(path) => {
-                let text = crate::capture::read(path)?;
+                let text = crate::capture::read(path, output)?;
                 // Errors of the parser quote the text, which is nobody's business: the place is enough.
                 serde_json::from_slice(&text).map_err(|error| {
                     let (line, column) = (error.line(), error.column());
@@ -108,9 +111,21 @@ impl Source {
         };
         let purpose = if is_loopback(&args.url) { Purpose::SigningForLoopback } else { Purpose::Signing };
         let secret = args.secret.signing(&platform, purpose, output)?;
+        let unsigned = match args.tamper {
+            Some(Tamper::Timestamp) if platform.has_timestamp_in_body(&secret) => {
+                Some("timestamp: that of {} is in the body")
+            }
+            Some(Tamper::Body) if !platform.signs_body(&secret) => Some("body: {} does not sign it"),
+            _ => None,
+        };
+        if let Some(why) = unsigned {
+            // It would be taken, rightly.
+            return Err(Failure::usage(format!("--tamper {}", why.replace("{}", platform.name()))));
+        }
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let (event_type, id, tamper) = (event_type.to_owned(), args.id.clone(), args.tamper);
-        let source = Self { platform, secret, event_type, payload, id, run, tamper };
+        let key_id = platform.key_id()?;
+        let source = Self { platform, secret, event_type, payload, id, run, tamper, key_id };
         // What cannot stand in an event is found before anything is sent.
         source.event(0).map_err(|error| Failure::usage(format!("no such event: {error}")))?;
         Ok(source)
@@ -126,6 +141,9 @@ impl Source {
         let provider = &self.platform.provider;
         let mut request =
             SignedRequest::new(provider, &self.secret, event.body().to_owned()).with_headers(event.headers());
+        if let Some(id) = &self.key_id {
+            request = request.with_key_id(id);
+        }
         if self.tamper == Some(Tamper::Timestamp) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             request = request.at_unix(now.as_secs().saturating_sub(3_600));

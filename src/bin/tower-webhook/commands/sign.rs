@@ -28,8 +28,9 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
             platform.preset.variable("WEBHOOK_SECRET")
         )));
     }
+    args.curl.as_ref().map_or(Ok(()), |url| platform.check_transport(url))?;
     let given = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
-    let body = Bytes::from(capture::read(&args.data)?);
+    let body = Bytes::from(capture::read(&args.data, output)?);
     let headers = if platform.sends_token() {
         let given = given.into_iter();
         HeaderMap::from_iter(given.chain([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]))
@@ -38,6 +39,10 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
         let mut request = SignedRequest::new(&platform.provider, &secret, body.clone());
         for (name, value) in given {
             request = request.with_header(name, value);
+        }
+        // One that is given as a header is meant.
+        if let Some(id) = platform.key_id()?.filter(|_| args.headers.is_empty()) {
+            request = request.with_key_id(&id);
         }
         if let Some(seconds) = args.at {
             request = request.at_unix(seconds);
@@ -78,14 +83,20 @@ fn curl<V: AsRef<str>>(
     data: &Path,
     body: &[u8],
 ) -> Result<String, Failure> {
-    let mut command = format!("curl -i {}", quoted(url.as_str()));
-    for (name, value) in headers {
-        command.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", value.as_ref()))));
-    }
+    let mut command = String::new();
     if platform.sends_token() {
+        // What the shell hands to curl as an argument is in the list of processes. Its own `printf` is none.
         let (header, variable) =
             (platform.provider.signature_header(), platform.preset.variable("WEBHOOK_SECRET"));
-        command.push_str(&format!(" -H \"{header}: ${variable}\""));
+        command.push_str(&format!(
+            "printf '{header}: %s\\n' \"${variable}\" | curl -H @- -i {}",
+            quoted(url.as_str())
+        ));
+    } else {
+        command.push_str(&format!("curl -i {}", quoted(url.as_str())));
+    }
+    for (name, value) in headers {
+        command.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", value.as_ref()))));
     }
     if !capture::is_stdin(data) {
         let path = data.to_str().ok_or_else(|| Failure::input("the name of the file is no text"))?;

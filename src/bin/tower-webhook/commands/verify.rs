@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::Request;
+use http::{Method, Request};
 use serde_json::json;
-use tower_webhook::testing::{Cause, delivery_with_headers, diagnose};
+use tower_webhook::testing::{Cause, Diagnosis, delivery_with_headers, diagnose, diagnose_labelled};
 use tower_webhook::{ConfigError, Secret};
 
 use crate::args::Verify;
@@ -12,7 +12,7 @@ use crate::capture::{self, Captured};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, visible};
 use crate::platform::Platform;
-use crate::secret::Purpose;
+use crate::secret::{Found, Purpose};
 
 pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     let platform = Platform::new(&args.provider, None)?;
@@ -22,15 +22,37 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             .checked_add(Duration::from_secs(seconds))
             .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
     };
-    let Captured { headers, body, .. } = captured(args)?;
+    let Captured { method, headers, body, .. } = captured(args, output)?;
     if let Some(failure) = platform.lacks_url() {
         return Err(failure);
     }
-    let secret = args.secret.find(&platform, Purpose::Verifying, output)?;
+    let mut secret = args.secret.find(&platform, Purpose::Verifying, output)?;
+    let key_id = platform.key_id()?;
     let mut request = Request::new(&body[..]);
+    *request.method_mut() = method.unwrap_or(Method::POST);
     *request.headers_mut() = headers;
-    let diagnosis = diagnose(&platform.provider, &secret.text, &request, at);
+    let diagnosed = |secret: &Found| match &key_id {
+        Some(id) => diagnose_labelled(&platform.provider, &secret.text, id, &request, at),
+        None => diagnose(&platform.provider, &secret.text, &request, at),
+    };
+    let mut diagnosis = diagnosed(&secret);
+    let mut is_previous = false;
+    // Receivers accept it, too. Where neither verifies, the present one is what to talk about.
+    if !is_right(&diagnosis)
+        && let Some(previous) = args.secret.previous(&platform)?
+    {
+        let other = diagnosed(&previous);
+        if is_right(&other) {
+            (diagnosis, secret, is_previous) = (other, previous, true);
+        }
+    }
 
+    let is_late = matches!(diagnosis.cause(), Cause::Stale | Cause::Clock) && args.at.is_none();
+    let advice = if is_late {
+        format!("{} For a request that arrived earlier, give --at SECONDS.", diagnosis.advice())
+    } else {
+        diagnosis.advice().to_owned()
+    };
     let mut event = None;
     if diagnosis.is_verified() {
         event = Some(delivery_with_headers(&platform.provider, request.headers().clone(), body.clone()));
@@ -46,11 +68,12 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             });
             json!({
                 "provider": platform.name(),
+                "secret": if is_previous { "previous" } else { "current" },
                 "verified": diagnosis.is_verified(),
                 "cause": diagnosis.cause().as_str(),
                 "proven": diagnosis.is_proven(),
                 "explanation": diagnosis.explanation(),
-                "advice": diagnosis.advice(),
+                "advice": advice,
                 "signed_at": diagnosis.signed_at(),
                 "presets": diagnosis.presets().collect::<Vec<_>>(),
                 "event": event,
@@ -61,8 +84,11 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
             let likely = if diagnosis.is_proven() { "" } else { " (likely)" };
             let mut text =
                 format!("{verdict}: {}{likely}\n{}\n", diagnosis.cause().as_str(), diagnosis.explanation());
-            if !diagnosis.advice().is_empty() {
-                text.push_str(&format!("{}\n", diagnosis.advice()));
+            if is_previous {
+                text.push_str(&format!("The secret is that of {}.\n", secret.source));
+            }
+            if !advice.is_empty() {
+                text.push_str(&format!("{advice}\n"));
             }
             match &event {
                 Some(Ok(event)) => {
@@ -86,15 +112,20 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     })
 }
 
-fn captured(args: &Verify) -> Result<Captured, Failure> {
+/// Whether the signature is made by this secret, whatever else is wrong.
+fn is_right(diagnosis: &Diagnosis) -> bool {
+    matches!(diagnosis.cause(), Cause::Verified | Cause::Stale | Cause::Clock | Cause::EncodedBody)
+}
+
+fn captured(args: &Verify, output: &Output) -> Result<Captured, Failure> {
     match (&args.request, &args.headers, &args.body) {
-        (Some(request), ..) => capture::request(&capture::read(request)?),
+        (Some(request), ..) => capture::request(&capture::read(request, output)?),
         (None, Some(headers), Some(body)) => {
             if capture::is_stdin(headers) && capture::is_stdin(body) {
                 return Err(Failure::usage("headers and body cannot both come from standard input"));
             }
-            let headers = capture::headers(&capture::read(headers)?)?;
-            Ok(Captured { headers, body: capture::read(body)?.into(), is_stored: false })
+            let (method, headers) = capture::headers(&capture::read(headers, output)?)?;
+            Ok(Captured { method, headers, body: capture::read(body, output)?.into(), is_stored: false })
         }
         _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
     }

@@ -1,6 +1,6 @@
 //! The clients of the endpoint APIs, as the command line configures them.
 
-use std::env;
+use std::error::Error as _;
 
 use futures_util::TryStreamExt as _;
 use tower_webhook::Secret;
@@ -38,33 +38,38 @@ impl Api {
             let missing = || Failure::usage(format!("{} documents none: give {option}", name.as_str()));
             value.clone().ok_or_else(missing)
         };
-        let variable = name.variable("API_URL");
-        let url = args.api_url.clone().or_else(|| env::var(&variable).ok());
-        let url = url.ok_or_else(|| {
+        let url = args.url()?.ok_or_else(|| {
+            let variable = name.variable("API_URL");
             Failure::configuration(format!(
                 "there is no base URL of the API: give --api-url, or set {variable}"
             ))
         })?;
+        // What is not on the command line is not mistaken there: the key never is, and the URL may be in a variable.
+        let unusable = |error: EndpointError| {
+            let is_argument = error.kind() == EndpointErrorKind::InvalidUrl && args.api_url.is_some();
+            let found = failure(error);
+            if is_argument { found } else { found.with_exit(Exit::Configuration) }
+        };
         let options = ClientOptions::default();
         let options = if args.allow_loopback { options.allow_loopback() } else { options };
         let prefix = args.key_prefix.clone().unwrap_or_default();
         Ok(match name {
             Name::Casapay => {
                 let key = args.key.read(&name.variable("API_KEY"), output)?;
-                Self::CasaPay(CasaPay::new(&url, key, options).map_err(failure)?)
+                Self::CasaPay(CasaPay::new(&url, key, options).map_err(unusable)?)
             }
             Name::Caspay => {
                 let (path, header) = (said(&args.path, "--path")?, said(&args.key_header, "--key-header")?);
                 let settings = CasPaySettings::new(&path, &header).map_err(failure)?.with_key_prefix(prefix);
                 let key = args.key.read(&name.variable("API_KEY"), output)?;
-                Self::CasPay(CasPay::new(&url, key, settings, options).map_err(failure)?)
+                Self::CasPay(CasPay::new(&url, key, settings, options).map_err(unusable)?)
             }
             Name::Diddo => {
                 let header = said(&args.key_header, "--key-header")?;
                 let settings = DiddoSettings::new(&header, &said(&args.secret_at, "--secret-at")?);
                 let settings = settings.map_err(failure)?.with_key_prefix(prefix);
                 let key = args.key.read(&name.variable("API_KEY"), output)?;
-                Self::Diddo(Diddo::new(&url, key, settings, options).map_err(failure)?)
+                Self::Diddo(Diddo::new(&url, key, settings, options).map_err(unusable)?)
             }
         })
     }
@@ -165,14 +170,41 @@ fn uuid(id: &str) -> Result<Uuid, Failure> {
     reason = "an error that holds a secret ends here, and the secret is wiped"
 )]
 pub(crate) fn failure(error: EndpointError) -> Failure {
-    let exit = match error.kind() {
-        EndpointErrorKind::InvalidUrl | EndpointErrorKind::InvalidRequest => Exit::Usage,
-        EndpointErrorKind::Unauthorized | EndpointErrorKind::Forbidden => Exit::Configuration,
-        EndpointErrorKind::Unreachable | EndpointErrorKind::Timeout | EndpointErrorKind::Broken => {
-            Exit::Unreachable
-        }
-        EndpointErrorKind::Sink | EndpointErrorKind::SecretNotStored => Exit::Input,
-        _ => Exit::Answered,
+    use EndpointErrorKind as Kind;
+
+    let (exit, kind) = match error.kind() {
+        Kind::InvalidUrl => (Exit::Usage, Some("invalid_url")),
+        Kind::InvalidRequest => (Exit::Usage, None),
+        Kind::Unauthorized | Kind::Forbidden => (Exit::Configuration, None),
+        Kind::Unreachable | Kind::Timeout | Kind::Broken => (Exit::Unreachable, None),
+        // The API may have said that it failed, which is an answer.
+        Kind::OutcomeUnknown if error.status().is_none() => (Exit::Unreachable, Some("outcome_unknown")),
+        Kind::OutcomeUnknown => (Exit::Answered, Some("outcome_unknown")),
+        Kind::Sink => (Exit::Input, Some("sink")),
+        Kind::SecretNotStored => (Exit::Input, Some("secret_not_stored")),
+        Kind::Lock => (Exit::Input, Some("lock")),
+        Kind::BadRequest => (Exit::Answered, Some("bad_request")),
+        Kind::NotFound => (Exit::Answered, Some("not_found")),
+        Kind::Conflict => (Exit::Answered, Some("conflict")),
+        Kind::RateLimited => (Exit::Answered, Some("rate_limited")),
+        Kind::Redirected => (Exit::Answered, Some("redirected")),
+        Kind::Server => (Exit::Answered, Some("server")),
+        Kind::UnexpectedStatus => (Exit::Answered, Some("unexpected_status")),
+        Kind::Malformed | Kind::TooLarge => (Exit::Answered, Some("malformed")),
+        Kind::IncompleteList => (Exit::Answered, Some("incomplete_list")),
+        Kind::SecretMissing => (Exit::Answered, Some("secret_missing")),
+        Kind::SecretUnknown => (Exit::Answered, Some("secret_unknown")),
+        Kind::DuplicateEndpoints => (Exit::Answered, Some("duplicate_endpoints")),
+        _ => (Exit::Answered, None),
     };
-    Failure { exit, message: error.to_string() }
+    // Where a lock or a file failed, the kind alone does not say what to do.
+    let why = match (error.kind(), error.source()) {
+        (Kind::Lock | Kind::Sink | Kind::SecretNotStored, Some(why)) => format!(" ({why})"),
+        _ => String::new(),
+    };
+    let failure = Failure::new(exit, format!("{error}{why}")).with_endpoints(error.endpoint_ids().to_vec());
+    match kind {
+        Some(kind) => failure.of_kind(kind),
+        None => failure,
+    }
 }

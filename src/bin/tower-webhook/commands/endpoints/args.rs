@@ -1,9 +1,11 @@
 //! The command line of `endpoints`.
 
+use std::env::{self, VarError};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::exit::Failure;
 use crate::secret::{KeyArgs, SecretArgs};
 
 /// Endpoints at the provider: where it delivers, and what. What a provider's documentation leaves open has no default:
@@ -63,6 +65,21 @@ pub(crate) struct ApiArgs {
     pub(crate) allow_loopback: bool,
 }
 
+impl ApiArgs {
+    /// The base URL, wherever it is said.
+    pub(crate) fn url(&self) -> Result<Option<String>, Failure> {
+        if let Some(url) = &self.api_url {
+            return Ok(Some(url.clone()));
+        }
+        let variable = self.provider.variable("API_URL");
+        match env::var(&variable) {
+            Ok(url) => Ok(Some(url)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(Failure::configuration(format!("{variable} is not UTF-8"))),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     Casapay,
@@ -114,6 +131,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) save_to: Option<PathBuf>,
 
+    /// Create it though there is one for this URL: every event is then delivered to both
+    #[arg(long)]
+    pub(crate) second: bool,
+
     /// caspay: the secret that it is to sign with
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
@@ -151,9 +172,14 @@ pub(crate) struct Delete {
 
     /// The endpoint's id
     pub(crate) id: String,
+
+    /// Directory with the secrets, out of which that of this endpoint is removed, so that it is not accepted any more
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) save_to: Option<PathBuf>,
 }
 
-/// It deletes nothing, and leaves an endpoint paused that is. Run it from one place at a time.
+/// It deletes nothing, and leaves an endpoint paused that is. Several runs with one directory go one after the other;
+/// those with others know nothing of it.
 #[derive(Args, Debug)]
 pub(crate) struct Ensure {
     #[command(flatten)]

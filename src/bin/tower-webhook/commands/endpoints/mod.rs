@@ -2,25 +2,56 @@
 
 mod api;
 mod args;
+mod create;
+mod lock;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde_json::{Value, json};
 use tower_webhook::endpoints::{
     Change, EndpointApi, EndpointErrorKind, EndpointManager, Ensured, FileSink, Registered, SecretSink as _,
 };
-use tower_webhook::provider;
 
 use self::api::{Api, failure, only_create};
 pub(crate) use self::args::Endpoints;
-use self::args::{Action, Create, Ensure};
+use self::args::{Action, ApiArgs, Delete, Ensure, Name};
+use self::create::create;
+use self::lock::FileLock;
+use crate::client::is_loopback;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, table, visible};
-use crate::platform::Platform;
-use crate::secret::Purpose;
+use crate::output::{Output, table_of_whole, visible};
 
 pub(crate) async fn run(args: &Endpoints, output: &Output) -> Result<Exit, Failure> {
-    match &args.action {
+    let (api, hook, has_id) = match &args.action {
+        Action::List(args) => (&args.api, None, false),
+        Action::Create(args) => (&args.api, Some(&args.url), false),
+        Action::Update(args) => (&args.api, args.url.as_ref(), true),
+        Action::Delete(args) => (&args.api, None, true),
+        Action::Ensure(args) => (&args.api, Some(&args.url), false),
+    };
+    act(&args.action, output).await.map_err(|failure| hinted(failure, api, hook, has_id))
+}
+
+/// What else there is to say of a failure, which the library cannot know.
+fn hinted(mut failure: Failure, api: &ApiArgs, hook: Option<&String>, has_id: bool) -> Failure {
+    let base = api.url().ok().flatten();
+    let mut urls = base.iter().chain(hook).filter_map(|url| Url::parse(url).ok());
+    let hint = match failure.kind() {
+        "not_found" if !has_id => "; is this the base URL of the API?",
+        "invalid_url"
+            if !api.allow_loopback && urls.any(|url| url.scheme() == "http" && is_loopback(&url)) =>
+        {
+            "; --allow-loopback allows http to and for this machine"
+        }
+        _ => "",
+    };
+    failure.message.push_str(hint);
+    failure
+}
+
+async fn act(action: &Action, output: &Output) -> Result<Exit, Failure> {
+    match action {
         Action::List(args) => {
             let endpoints = Api::new(&args.api, output)?.list().await?;
             output.result(|| endpoints.iter().map(one).collect(), || listed(&endpoints))?;
@@ -37,13 +68,30 @@ pub(crate) async fn run(args: &Endpoints, output: &Output) -> Result<Exit, Failu
             output.result(|| one(&endpoint), || listed(std::slice::from_ref(&endpoint)))?;
         }
         Action::Delete(args) => {
-            Api::new(&args.api, output)?.delete(&args.id).await?;
-            let id = &args.id;
-            output.result(|| json!({ "deleted": id }), || format!("{} is deleted", visible(id)))?;
+            delete(args, output).await?;
         }
         Action::Ensure(args) => ensure(args, output).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn delete(args: &Delete, output: &Output) -> Result<(), Failure> {
+    Api::new(&args.api, output)?.delete(&args.id).await?;
+    let id = &args.id;
+    if let Some(directory) = &args.save_to {
+        let removed = FileSink::new(directory).remove(args.api.provider.as_str(), id).await;
+        removed.map_err(|error| {
+            let message =
+                format!("{} is deleted, but its secret is still in --save-to: {error}", visible(id));
+            Failure::input(message).of_kind("sink")
+        })?;
+    }
+    let rest = if args.save_to.is_some() {
+        ""
+    } else {
+        ". Where its secret is in a file, receivers go on accepting it: remove that, too"
+    };
+    output.result(|| json!({ "deleted": id }), || format!("{} is deleted{rest}", visible(id)))
 }
 
 fn listed(endpoints: &[Registered]) -> String {
@@ -52,7 +100,7 @@ fn listed(endpoints: &[Registered]) -> String {
         let events: Vec<_> = endpoint.events().iter().map(|event| visible(event)).collect();
         vec![visible(endpoint.id()), visible(endpoint.url()), state.to_owned(), events.join(", ")]
     });
-    table(&["id", "url", "state", "events"], rows)
+    table_of_whole(2, &["id", "url", "state", "events"], rows)
 }
 
 fn one(endpoint: &Registered) -> Value {
@@ -65,56 +113,11 @@ fn one(endpoint: &Registered) -> Value {
     })
 }
 
-async fn create(args: &Create, output: &Output) -> Result<(), Failure> {
-    let api = Api::new(&args.api, output)?;
-    if let Api::CasPay(caspay) = &api {
-        if args.save_to.is_some() || args.description.is_some() {
-            return Err(Failure::usage(
-                "caspay takes no description, and its secret is the one that you have",
-            ));
-        }
-        let preset = provider::find("caspay").copied().ok_or_else(only_create)?;
-        let platform = Platform::of(preset, None, None)?;
-        let secret = args.secret.signing(&platform, Purpose::Signing, output)?;
-        let created = caspay.create(&args.url, &args.events, &secret).await.map_err(failure)?;
-        let id = created.id.as_deref();
-        let said = || {
-            format!("{} is created, and signs with your secret", id.map_or_else(|| "it".to_owned(), visible))
-        };
-        return output.result(|| json!({ "id": id, "url": args.url, "events": args.events }), said);
-    }
-    if args.secret.is_given() {
-        return Err(Failure::usage("this provider chooses the secret: give --save-to, and none of your own"));
-    }
-    let directory = args.save_to.as_deref();
-    let directory =
-        directory.ok_or_else(|| Failure::usage("give --save-to: the secret is shown only once"))?;
-    check_writable(directory)?;
-    let (endpoint, secret) = api.create(args).await?;
-    let name = args.api.provider.as_str();
-    if let Err(error) = FileSink::new(directory).store(name, endpoint.id(), &secret).await {
-        // Without its secret it is of no use, and would deliver what nobody can verify.
-        let undone = match api.delete(endpoint.id()).await {
-            Ok(()) => "it was deleted again".to_owned(),
-            Err(failure) => format!("delete {}, which failed: {}", endpoint.id(), failure.message),
-        };
-        let message = format!("the secret of the new endpoint could not be stored ({error}): {undone}");
-        return Err(Failure::input(message));
-    }
-    output.result(
-        || json!({ "endpoint": one(&endpoint), "secret_in": directory }),
-        || {
-            let table = listed(std::slice::from_ref(&endpoint));
-            format!("{table}\nits secret is in {}", directory.display())
-        },
-    )
-}
-
 async fn ensure(args: &Ensure, output: &Output) -> Result<(), Failure> {
     check_writable(&args.save_to)?;
     let ensured = match Api::new(&args.api, output)? {
-        Api::CasaPay(api) => ensured(api, args).await?,
-        Api::Diddo(api) => ensured(api, args).await?,
+        Api::CasaPay(api) => ensured(api, args, *output).await?,
+        Api::Diddo(api) => ensured(api, args, *output).await?,
         Api::CasPay(_) => return Err(only_create()),
     };
     output.result(
@@ -137,8 +140,9 @@ async fn ensure(args: &Ensure, output: &Output) -> Result<(), Failure> {
     )
 }
 
-async fn ensured(api: impl EndpointApi, args: &Ensure) -> Result<Ensured, Failure> {
-    let manager = EndpointManager::new(api, FileSink::new(&args.save_to));
+async fn ensured(api: impl EndpointApi, args: &Ensure, output: Output) -> Result<Ensured, Failure> {
+    let lock = FileLock::new(&args.save_to, output);
+    let manager = EndpointManager::new(api, FileSink::new(&args.save_to)).with_lock(lock);
     manager.ensure_endpoint(&args.url, args.events.iter().map(String::as_str)).await.map_err(|error| {
         let is_lost = error.kind() == EndpointErrorKind::SecretNotStored;
         let mut failure = failure(error);
@@ -147,6 +151,11 @@ async fn ensured(api: impl EndpointApi, args: &Ensure) -> Result<Ensured, Failur
         }
         failure
     })
+}
+
+/// Where [`FileSink`] keeps a secret.
+fn file(directory: &Path, provider: Name, id: &str) -> PathBuf {
+    directory.join(format!("{}.{id}.secret", provider.as_str()))
 }
 
 /// A secret that is shown once must find its place: better to know before the endpoint is there.
