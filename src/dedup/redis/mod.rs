@@ -61,7 +61,8 @@ const MAX_FENCE: u64 = 9_999_999_999_999_999;
 ///   events run again. With `noeviction` it refuses new claims instead, and the sender is answered 503; what is in
 ///   flight can still be completed.
 /// - **`appendonly yes`.** A server without it comes back empty from a restart, and everything that is redelivered
-///   runs again. With `appendfsync everysec`, its default, a crash of the machine costs the marks of the last second.
+///   runs again. With `appendfsync everysec`, its default, a crash of the machine costs the marks of the last second, and
+///   a kill of a server whose disk lags behind those of up to two; `always` costs none.
 ///
 /// [`check`](Self::check) reads both and warns.
 ///

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::supervised::{Launch, Supervised};
 use super::{free_port, wait_until_ready};
 
-/// Durable as a careful operator has it: what was answered is in the file, and on the disk within a second.
+/// Durable as operators have it: what was answered is in the file, and on the disk, within a second or two.
 const DURABLE: [&str; 8] =
     ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"];
 

@@ -8,6 +8,10 @@ use crate::servers::{RedisServer, redis_url};
 use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, SECOND, Verdict, timing};
 use crate::stores::receiver::{FAILED, Receiver, TOO_SLOW, UNAVAILABLE, fresh_name, short_lease};
 
+/// What was answered is on the disk. With `everysec` a server that is killed while its disk lags behind has answered what
+/// it had not yet written.
+const ALWAYS: [&str; 2] = ["--appendfsync", "always"];
+
 /// The verdicts of a store that cannot be reached: at once, or after a wait for the connection.
 const DOWN: [Verdict; 2] = [UNAVAILABLE, TOO_SLOW];
 
@@ -19,7 +23,7 @@ async fn receiver(server: &RedisServer, timing: Timing) -> Managed {
 
 #[tokio::test]
 async fn f08_a_server_that_is_down_at_the_claim_runs_nothing() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, timing()).await;
     server.kill();
     for _ in 0..2 {
@@ -34,7 +38,7 @@ async fn f08_a_server_that_is_down_at_the_claim_runs_nothing() {
 
 #[tokio::test]
 async fn f09_a_server_that_dies_before_the_completion_is_told_later() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, timing()).await;
     let (answer, run) = receiver.begin("evt_1").await;
     server.kill();
@@ -49,7 +53,7 @@ async fn f09_a_server_that_dies_before_the_completion_is_told_later() {
 
 #[tokio::test]
 async fn f09_a_server_that_hangs_at_the_completion_is_told_later() {
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, short_lease()).await;
     let (answer, run) = receiver.begin("evt_1").await;
     server.pause();
@@ -65,7 +69,7 @@ async fn f09_a_server_that_hangs_at_the_completion_is_told_later() {
 /// Its process is gone, and with it the completion: the event may run twice, and never less than once.
 #[tokio::test]
 async fn f09_a_completion_that_never_arrives_costs_a_second_run() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let name = fresh_name();
     let first = Receiver::named(&name, RedisStore::new(manage(&server.url()).await), short_lease());
     let (answer, run) = first.begin("evt_1").await;
@@ -81,7 +85,7 @@ async fn f09_a_completion_that_never_arrives_costs_a_second_run() {
 
 #[tokio::test]
 async fn f10_a_server_that_dies_before_the_release_waits_for_the_lease() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, short_lease()).await;
     let (answer, run) = receiver.begin("evt_1").await;
     server.kill();
@@ -95,7 +99,7 @@ async fn f10_a_server_that_dies_before_the_release_waits_for_the_lease() {
 
 #[tokio::test]
 async fn f10_a_release_reaches_a_server_that_was_restarted() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, timing()).await;
     assert_eq!(receiver.fail("evt_1").await, FAILED);
     server.restart();
@@ -104,7 +108,7 @@ async fn f10_a_release_reaches_a_server_that_was_restarted() {
 
 #[tokio::test]
 async fn f11_a_server_that_hangs_at_the_claim_is_not_waited_for() {
-    let server = RedisServer::start();
+    let server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, short_lease()).await;
     server.pause();
     assert_eq!(receiver.deliver("evt_1").await, TOO_SLOW);
@@ -143,7 +147,7 @@ async fn lose(scope: &str, id: &str) {
 /// The primary goes on for a while after the replica has been promoted: what it writes then is lost.
 #[tokio::test]
 async fn f12_a_failover_costs_the_last_marks_and_no_others() {
-    let mut primary = RedisServer::start();
+    let mut primary = RedisServer::start_with(&ALWAYS);
     let port = primary.url().trim_end_matches('/').rsplit_once(':').unwrap().1.to_owned();
     let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port]);
     let (admin, promoted) = (connect(&primary.url()).await, connect(&replica.url()).await);
@@ -175,7 +179,7 @@ async fn f13_a_restart_without_a_file_forgets_what_was_done() {
 
 #[tokio::test]
 async fn f13_a_restart_with_a_file_remembers() {
-    let mut server = RedisServer::start();
+    let mut server = RedisServer::start_with(&ALWAYS);
     let receiver = receiver(&server, timing()).await;
     assert_eq!(receiver.handle("evt_done").await, HANDLED);
     let (answer, run) = receiver.begin("evt_running").await;
