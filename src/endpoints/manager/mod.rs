@@ -165,10 +165,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_description(mut self, description: impl Into<String>) -> Self {
-        let Some(inner) = Arc::get_mut(&mut self.inner) else {
-            panic!("the description of a manager that has been cloned cannot be changed");
-        };
-        inner.description = description.into();
+        self.unshared("description").description = description.into();
         self
     }
 
@@ -181,10 +178,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_announcement_lead(mut self, lead: Duration) -> Self {
-        let Some(inner) = Arc::get_mut(&mut self.inner) else {
-            panic!("the lead of a manager that has been cloned cannot be changed");
-        };
-        inner.lead = lead;
+        self.unshared("lead").lead = lead;
         self
     }
 
@@ -195,11 +189,13 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        let Some(inner) = Arc::get_mut(&mut self.inner) else {
-            panic!("the clock of a manager that has been cloned cannot be changed");
-        };
-        inner.clock = Arc::new(clock);
+        self.unshared("clock").clock = Arc::new(clock);
         self
+    }
+
+    fn unshared(&mut self, setting: &str) -> &mut Inner<A, K, L> {
+        let inner = Arc::get_mut(&mut self.inner);
+        inner.unwrap_or_else(|| panic!("the {setting} of a manager that has been cloned cannot be changed"))
     }
 
     /// The API.

@@ -182,7 +182,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         policy: RotationPolicy,
         usage: &(impl Fn(&str) -> Option<SecretUsage> + Sync),
     ) -> Result<RotationStep, EndpointError> {
-        let Inner { api, sink, .. } = &*self.inner;
+        let api = &self.inner.api;
         let (old, new) = match self.find().await? {
             Found::Rotating { old, new } => (old, new),
             Found::None => return Ok(RotationStep::NotRotating),
@@ -210,8 +210,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             Next::Retire => {
                 api.delete(old.id()).await?;
                 // Where this fails, the next call finds out that it is still to do.
-                let removed = sink.remove(api.provider(), old.id()).await;
-                removed.map_err(|source| self.sink_failed(source).with_endpoints([old.id().to_owned()]))?;
+                self.forget(Some(old.id().to_owned())).await?;
                 Ok(RotationStep::Retired { old: old.id().to_owned() })
             }
         }

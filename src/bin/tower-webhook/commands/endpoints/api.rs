@@ -2,12 +2,10 @@
 
 use std::error::Error as _;
 
-use futures_util::TryStreamExt as _;
 use tower_webhook::Secret;
 use tower_webhook::endpoints::{
-    CasPay, CasPaySettings, CasaPay, CasaPayEndpoint, ClientOptions, Diddo, DiddoEndpoint, DiddoList,
-    DiddoSettings, DiddoUpdate, EndpointError, EndpointErrorKind, EndpointStatus, EndpointUpdate,
-    NewEndpoint, Registered,
+    CasPay, CasPaySettings, CasaPay, ClientOptions, Diddo, DiddoSettings, DiddoUpdate, EndpointApi,
+    EndpointError, EndpointErrorKind, EndpointStatus, EndpointUpdate, NewEndpoint, Registered,
 };
 use uuid::Uuid;
 
@@ -76,14 +74,8 @@ impl Api {
 
     pub(crate) async fn list(&self) -> Result<Vec<Registered>, Failure> {
         match self {
-            Self::CasaPay(api) => {
-                let endpoints = api.list().await.map_err(failure)?;
-                Ok(endpoints.into_iter().map(CasaPayEndpoint::into).collect())
-            }
-            Self::Diddo(api) => {
-                let endpoints = api.list(DiddoList::new()).map_ok(DiddoEndpoint::into);
-                endpoints.try_collect().await.map_err(failure)
-            }
+            Self::CasaPay(api) => EndpointApi::list(api).await.map_err(failure),
+            Self::Diddo(api) => EndpointApi::list(api).await.map_err(failure),
             Self::CasPay(_) => Err(only_create()),
         }
     }
