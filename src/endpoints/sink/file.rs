@@ -1,5 +1,6 @@
 //! A directory with a file for each secret.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -105,9 +106,11 @@ impl FileSink {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let task = tokio::spawn(async move {
+            // Several verifiers may be one provider's, and are fed together.
+            let providers: BTreeSet<_> = sink.fed.iter().map(|(provider, _)| provider).collect();
             loop {
                 ticks.tick().await;
-                for (provider, _) in &sink.fed {
+                for provider in &providers {
                     if let Err(error) = sink.feed(provider).await {
                         unfed(&*error);
                     }
