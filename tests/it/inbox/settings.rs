@@ -20,8 +20,9 @@ fn at_once() -> EventRouter {
 
 /// How long the mark of an event is kept from now on, in seconds.
 async fn kept_for(shop: &Shop) -> f64 {
-    let sqlite =
-        "SELECT (ends_at - (julianday('now') - 2440587.5) * 86400000) / 1000.0 FROM tower_webhook_events";
+    // Whole milliseconds, as the store writes them: a mark read in the millisecond that wrote it is no older.
+    let sqlite = "SELECT (ends_at - CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)) / 1000.0 \
+                  FROM tower_webhook_events";
     let postgres = "SELECT extract(epoch FROM ends_at - clock_timestamp())::float8 FROM tower_webhook_events";
     let statement = if std::any::type_name::<super::Db>().contains("Sqlite") { sqlite } else { postgres };
     sqlx::query_scalar(statement).fetch_one(&shop.pool).await.unwrap()
