@@ -10,6 +10,7 @@ use tower_webhook::testing::simulator::{
 };
 
 use super::program::{Program, Ran, program};
+use crate::servers::free_port;
 use crate::support::SECRET;
 
 const HOOK: &str = "http://127.0.0.1:9/hook";
@@ -222,7 +223,7 @@ async fn keys_are_not_shown_and_errors_say_what_to_do() {
     let (kind, message) = world.casapay("delete we_1").run().await.error(1);
     assert!(kind == "not_found" && !message.contains("base URL"), "{message}");
 
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let away =
         program(&format!("endpoints list --provider casapay --api-url http://{nobody} --allow-loopback"));
     assert_eq!(away.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await.error(5).0, "unreachable");

@@ -8,6 +8,7 @@ use super::capture::{raw, signed};
 use super::program::{Program, program};
 use super::recorder::{Recorder, answer};
 use crate::server::Server;
+use crate::servers::free_port;
 use crate::support::{Calls, SECRET, casapay_body, caspay_body, secret};
 
 fn replay(server: &Server, file: impl AsRef<[u8]>, arguments: &str) -> Program {
@@ -117,7 +118,7 @@ async fn what_cannot_be_replayed_is_not_sent_in_part() {
     }
     assert_eq!(replay(&server, &whole, "--development").run().await.error(2).0, "usage");
     assert!(recorder.requests().is_empty());
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let ran = program(&format!("replay file --to http://{nobody}/")).file("file", &whole).run().await;
     assert_eq!(ran.code, Some(5), "{ran:?}");
 }

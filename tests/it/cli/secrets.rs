@@ -91,10 +91,12 @@ async fn what_is_no_secret_is_refused_without_a_print_of_it() {
     assert!(long.run().await.error(4).1.contains("longer than any secret"));
 }
 
-/// While a request is on its way, the list of processes is looked through.
+/// While a request is on its way, the list of processes is looked through. Other tests run beside this one, and some
+/// put the secret that they share among arguments on purpose.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_secret_is_in_the_list_of_processes() {
+    const ITS_OWN: &str = "whsec_of-a-test-that-reads-the-list-of-processes";
     let found = Arc::new(Mutex::new((0, 0)));
     let seen = Arc::clone(&found);
     let recorder = Recorder::default();
@@ -105,13 +107,13 @@ async fn no_secret_is_in_the_list_of_processes() {
                 let arguments = String::from_utf8_lossy(&arguments);
                 let mut seen = seen.lock().unwrap();
                 seen.0 += usize::from(arguments.contains("tower-webhook\0send\0"));
-                seen.1 += usize::from(arguments.contains(SECRET));
+                seen.1 += usize::from(arguments.contains(ITS_OWN));
             }
             answer(200, "")
         })
         .await;
-    let ran =
-        program(&format!("send {} --provider caspay --secret-file key", server.url("/"))).file("key", SECRET);
+    let ran = program(&format!("send {} --provider caspay --secret-file key", server.url("/")))
+        .file("key", ITS_OWN);
     with_mode(ran, 0o600).run().await.json(0);
     let (programs, secrets) = *found.lock().unwrap();
     assert!(programs >= 1 && secrets == 0, "{programs} runs of the program, {secrets} with the secret");

@@ -6,6 +6,7 @@ use tower_webhook::{Secret, WebhookLayer, provider};
 use super::program::{Program, program};
 use super::recorder::{Recorder, answer};
 use crate::server::Server;
+use crate::servers::free_port;
 use crate::support::{Calls, SECRET};
 
 /// A receiver of one preset, with the clock of this machine.
@@ -105,7 +106,7 @@ async fn types_ids_and_payloads_are_those_that_are_given() {
 
 #[tokio::test]
 async fn nobody_there_and_a_redirect_are_told_apart() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
     let ran = program(&format!("send http://{address}/ --provider caspay")).run().await;
     let sent = ran.json(5);
     assert!(sent["answers"][0]["error"].as_str().unwrap().contains("refused"), "{sent}");

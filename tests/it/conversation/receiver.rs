@@ -10,12 +10,13 @@ use axum::routing::{get, post};
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, Postgres};
 use tower_webhook::dedup::PostgresStore;
 use tower_webhook::endpoints::{
     CasaPay, CatchUp, ClientOptions, EndpointManager, FileSink, RotationPolicy, RotationStep, StoreLock,
 };
+use tower_webhook::inbox::Tx;
 use tower_webhook::testing::simulator::CASAPAY_TEST_KEY;
 use tower_webhook::{Delivery, EventRouter, HandlerError, Secret, State, Timing, WebhookLayer, casapay};
 
@@ -52,9 +53,11 @@ struct Order {
     fail: i64,
 }
 
+/// The effect is committed with the mark of its event: a receiver that is killed between two commits would double it.
 async fn on_invoice(
     order: Value,
     delivery: Delivery,
+    mut tx: Tx<Postgres>,
     State(pool): State<PgPool>,
 ) -> Result<(), HandlerError> {
     let Order { fail } = serde_json::from_value(order)?;
@@ -66,7 +69,7 @@ async fn on_invoice(
     }
     let label = if delivery.is_fetched() { "fetched" } else { delivery.secret_label().unwrap() };
     let effect = sqlx::query("INSERT INTO effects VALUES ($1, $2)").bind(delivery.id()).bind(label);
-    effect.execute(&pool).await?;
+    effect.execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -83,17 +86,18 @@ struct Since {
 
 async fn serve(configuration: Configuration) {
     let Configuration { port, database, casapay_url, secrets } = configuration;
-    let pool = PgPoolOptions::new().max_connections(8).connect(&database).await.unwrap();
+    let pool = PgPoolOptions::new().max_connections(16).connect(&database).await.unwrap();
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let events = EventRouter::new().on_type("invoice.*", on_invoice).with_state(pool);
+    let event_types = events.event_types();
 
     let key = Secret::new(CASAPAY_TEST_KEY).unwrap();
     let client = CasaPay::new(&casapay_url, key, ClientOptions::default().allow_loopback()).unwrap();
     let url = Arc::new(format!("http://127.0.0.1:{port}/webhooks/casapay"));
     let lock = || StoreLock::new(store.clone());
     let at_start = EndpointManager::new(client.clone(), FileSink::new(&secrets)).with_lock(lock());
-    let ensured = at_start.ensure_endpoint(&url, events.event_types()).await.unwrap();
+    let ensured = at_start.ensure_endpoint(&url, event_types).await.unwrap();
 
     let webhook = WebhookLayer::new(casapay::provider(), FileSink::new(&secrets).secrets("casapay").unwrap());
     // What a receiver held that was killed is taken over soon.
@@ -103,6 +107,7 @@ async fn serve(configuration: Configuration) {
         .with_dead_letter_timeout(Duration::from_millis(100))
         .with_store_timeout(Duration::from_millis(800))
         .with_lease(Duration::from_secs(3));
+    let events = events.layer(store.inbox().unwrap());
     let webhook =
         webhook.unwrap().with_store(store.clone()).with_dispatch(events).with_timing(timing).unwrap();
     let verifier = webhook.verifier();

@@ -101,7 +101,7 @@ async fn a_receiver_subscribes_rotates_pauses_and_catches_up_without_loss_or_dou
             emitted
         }
     });
-    provider.plan_fault("create", json!({ "slow_ms": 300 })).await;
+    provider.plan_fault("create", json!({ "slow_ms": 2_000 })).await;
     let (old, new) = receiver.begin_rotation().await;
     assert_eq!(old, first.id);
     assert_eq!(receiver.begin_rotation().await, (old.clone(), new.clone()), "it goes on where it was");
@@ -123,8 +123,8 @@ async fn a_receiver_subscribes_rotates_pauses_and_catches_up_without_loss_or_dou
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(retired, Value::from(old.clone()));
-    let last: Vec<_> = steps.iter().skip_while(|step| **step != "paused").collect();
-    assert_eq!(last, ["paused", "not quiet"], "{steps:?}");
+    let paused = steps.iter().position(|step| step == "paused").unwrap();
+    assert!(steps[paused + 1..].iter().all(|step| step == "not quiet"), "{steps:?}");
     is_over.store(true, Ordering::Relaxed);
     emitted.extend(traffic.await.unwrap());
     provider.settled().await;

@@ -11,6 +11,7 @@ use tower_webhook::{Envelope, Secret, SignatureScheme, casapay as casa, caspay a
 use super::stand::{
     FAST, Receiver, Say, call, casapay, caspay, diddo, settled, simulator, subscribed, with_schedule,
 };
+use crate::servers::free_port;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -191,8 +192,8 @@ async fn no_answer_and_no_receiver_are_retried() {
     assert_eq!(attempts.last().unwrap().status, Some(200));
     let before = attempts.len();
 
-    // A port that nobody listens on any more.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // A port that nobody listens on.
+    let gone = format!("127.0.0.1:{}", free_port());
     subscribed(&simulator, &format!("http://{gone}/"), &["charge.failed"]).await;
     simulator.emit(Platform::CasaPay, "charge.failed", json!({"id": "ch_1"}));
     settled(&simulator).await;
