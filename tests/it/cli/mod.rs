@@ -11,4 +11,5 @@ mod secrets;
 mod send;
 mod sign;
 mod terminal;
+mod tls;
 mod verify;
