@@ -92,11 +92,13 @@ impl ClientOptions {
     /// # std::fs::write(&path, rcgen::generate_simple_self_signed(["company.example".to_owned()])?.cert.pem())?;
     /// let company = std::fs::read(path)?; // such as /etc/ssl/company.pem
     /// let options = ClientOptions::default().with_root_certificates(company);
-    /// let key = Secret::new("sk_test_0123456789abcdef")?;
-    /// assert!(CasaPay::new("https://api.example.com", key.clone(), options).is_ok());
+    /// let client = |options| {
+    ///     CasaPay::new("https://api.example.com", Secret::new("sk_test_0123456789abcdef").unwrap(), options)
+    /// };
+    /// assert!(client(options).is_ok());
     ///
     /// let mistaken = ClientOptions::default().with_root_certificates("company.pem"); // its name is not its text
-    /// let error = CasaPay::new("https://api.example.com", key, mistaken).unwrap_err();
+    /// let error = client(mistaken).unwrap_err();
     /// assert_eq!(error.kind(), EndpointErrorKind::InvalidRequest);
     /// # Ok(())
     /// # }
