@@ -74,6 +74,10 @@ pub enum EndpointErrorKind {
     UnexpectedStatus,
     /// No connection could be made. Nothing was sent.
     Unreachable,
+    /// No TLS with what answered there: its certificate is of an authority that is not trusted, for another host or not
+    /// valid at this time, or it speaks no TLS. Nothing was sent, and no other attempt made. The error's text says what
+    /// it was.
+    Tls,
     /// No complete answer came in time.
     Timeout,
     /// The connection ended before the answer did.
@@ -120,6 +124,10 @@ impl EndpointErrorKind {
             Self::Server => "the API failed",
             Self::UnexpectedStatus => "an answer that the API does not document",
             Self::Unreachable => "no connection to the API; nothing was sent",
+            Self::Tls => {
+                "there is no TLS with it, and nothing was sent: check the host, its certificate and this machine's clock. \
+                 An authority of your own is to be trusted by the system, or named (`with_root_certificates`)"
+            }
             Self::Timeout => "no complete answer in time",
             Self::Broken => "the connection ended before the answer did",
             Self::Malformed => "the answer is not what the API documents",

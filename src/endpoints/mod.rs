@@ -12,6 +12,8 @@
 //! What all clients do alike:
 //!
 //! - URLs are https, those called and those subscribed; [`ClientOptions::allow_loopback`] is for a simulator.
+//! - A certificate is one that the system trusts, or that
+//!   [you do](ClientOptions::with_root_certificates). To any other nothing is sent.
 //! - Redirects are not followed, since the API key would go along.
 //! - Each attempt and each call ends in time. Calls that do no harm when repeated are, with growing pauses or when the
 //!   API says (`Retry-After`). Creating is not: an endpoint too many delivers every event a second time.

@@ -27,5 +27,6 @@ mod several;
 mod sinks;
 mod statuses;
 mod stored_first;
+mod tls;
 mod vault;
 mod wire;

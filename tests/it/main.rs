@@ -5,6 +5,7 @@ mod server;
 mod servers;
 mod stage;
 mod support;
+mod tls;
 
 mod advisories;
 mod axum_extractors;

@@ -168,7 +168,8 @@ pub(crate) enum Tamper {
 /// "body_base64"), or a delivery as this library stores it.
 ///
 /// Requests are sent with their exact bytes, and their headers but for those of one connection (host, content-length,
-/// connection and what it names, transfer-encoding and the like). Every one is expected to be answered 2xx.
+/// connection and what it names, transfer-encoding and the like). So they go by https, or to this machine. Every one is
+/// expected to be answered 2xx.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Replay {
     /// The captured requests; - is standard input
@@ -193,6 +194,10 @@ pub(crate) struct Replay {
 
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
+
+    /// Send over http to another machine, where everybody on the way can read tokens and customers' data
+    #[arg(long)]
+    pub(crate) allow_http: bool,
 
     /// Stop at the first request that is not answered 2xx
     #[arg(long)]

@@ -58,6 +58,11 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether nobody on the way can read what is sent there.
+pub(crate) fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || is_loopback(url)
+}
+
 /// Follows no redirect: a receiver that moved must be told to the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -237,6 +242,20 @@ mod tests {
             ["http://localhost.example/", "http://10.0.0.1/", "http://127.0.0.1.example/", "http://[::2]/"]
         {
             assert!(!is_loopback(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_private_is_encrypted_or_stays_here() {
+        for text in
+            ["https://shop.example/", "https://10.0.0.1/", "http://127.0.0.1:3000/", "http://localhost/"]
+        {
+            assert!(is_private(&http_url(text).unwrap()), "{text}");
+        }
+        for text in
+            ["http://shop.example/", "http://10.0.0.1/", "http://localhost.example/", "http://0.0.0.0/"]
+        {
+            assert!(!is_private(&http_url(text).unwrap()), "{text}");
         }
     }
 

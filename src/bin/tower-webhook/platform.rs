@@ -9,7 +9,7 @@ use tower_webhook::provider::{self, Preset};
 use tower_webhook::testing::{SignedRequest, development_secret, verifying_secret};
 use tower_webhook::{ConfigError, Provider, Secret};
 
-use crate::client::is_loopback;
+use crate::client::is_private;
 use crate::exit::Failure;
 
 /// Which provider.
@@ -95,7 +95,7 @@ impl Platform {
 
     /// Refuses to send the secret itself where others can read it: over http to another machine.
     pub(crate) fn check_transport(&self, url: &Url) -> Result<(), Failure> {
-        if !self.sends_token() || url.scheme() == "https" || is_loopback(url) {
+        if !self.sends_token() || is_private(url) {
             return Ok(());
         }
         Err(Failure::usage(format!(

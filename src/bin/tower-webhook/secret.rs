@@ -15,6 +15,7 @@ use crate::exit::Failure;
 use crate::interrupt::Busy;
 use crate::output::Output;
 use crate::platform::Platform;
+use crate::written::secret_in;
 
 /// Longer than any secret or key in PEM.
 const MAX_FILE_BYTES: u64 = 65_536;
@@ -27,7 +28,7 @@ pub(crate) struct SecretArgs {
     #[arg(long, value_name = "VARIABLE", conflicts_with = "secret_file")]
     secret_env: Option<String>,
 
-    /// File that holds the secret, and one line end after it at most
+    /// File that holds the secret; line ends after it are not a part of it
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
@@ -47,7 +48,7 @@ pub(crate) struct KeyArgs {
     #[arg(long, value_name = "VARIABLE", conflicts_with = "key_file")]
     key_env: Option<String>,
 
-    /// File that holds the API key, and one line end after it at most
+    /// File that holds the API key; line ends after it are not a part of it
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
@@ -254,17 +255,13 @@ fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure>
         return Err(failed(&"longer than any secret"));
     }
     if text.starts_with('\u{feff}') {
-        return Err(failed(
-            &"it begins with a byte order mark, which would be a part of the secret: save it without",
+        // A receiver may read the file in another way.
+        output.warning(&format!(
+            "{} begins with a byte order mark, which is left out: other programs may take it for a part of the secret",
+            path.display()
         ));
     }
-    // Editors end the last line. What else is there is not what the user meant, and will be named.
-    let end = text.trim_end_matches('\n').len().max(text.len().saturating_sub(1));
-    text.truncate(end);
-    if text.ends_with('\r') {
-        text.pop();
-    }
-    Ok(text)
+    Ok(Zeroizing::new(secret_in(&text).to_owned()))
 }
 
 #[cfg(unix)]

@@ -73,9 +73,13 @@ pub(super) fn message<'h>(body: &[u8], hidden: impl Iterator<Item = &'h str>) ->
     for hidden in hidden {
         message = message.replace(hidden, "(hidden)");
     }
-    let message: String =
-        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect();
+    let message = plain(&message);
     (!message.trim().is_empty()).then(|| message.trim().to_owned())
+}
+
+/// Of a text that a stranger had a say in, what may stand in an error.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
 }
 
 /// A signing secret that an API repeats is known to nobody here but by its beginning, where it has one.

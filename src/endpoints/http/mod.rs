@@ -3,6 +3,7 @@
 mod answer;
 mod options;
 mod retry;
+mod tls;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -96,7 +97,13 @@ impl Http {
         let mut value =
             HeaderValue::from_str(&text).map_err(|_| refused("the API key cannot stand in a header"))?;
         value.set_sensitive(true);
-        let mut client = reqwest::Client::builder();
+        let roots = options.roots.read().map_err(refused)?;
+        let no_client = if roots.is_empty() {
+            "no HTTP client could be made"
+        } else {
+            "no HTTP client could be made that trusts these root certificates"
+        };
+        let mut client = reqwest::Client::builder().tls_certs_merge(roots);
         if base.scheme() == "http" {
             // A proxy that the environment names may be another machine, and nothing would be encrypted on the way.
             client = client.no_proxy();
@@ -111,7 +118,7 @@ impl Http {
             .pool_idle_timeout(Duration::from_secs(5))
             .https_only(!options.allow_loopback)
             .build()
-            .map_err(|error| refused("no HTTP client could be made").with_source(error))?;
+            .map_err(|error| refused(no_client).with_source(error))?;
         Ok(Self { client, provider, base, credential: (name, value), key_at: prefix.len(), options })
     }
 
@@ -199,9 +206,19 @@ impl Http {
         }
         let broken = |error: reqwest::Error| {
             let sent = !error.is_connect() && !error.is_builder();
-            let kind = if sent { EndpointErrorKind::Broken } else { EndpointErrorKind::Unreachable };
+            let objection = tls::objection(&error);
+            let kind = match objection {
+                Some(_) => EndpointErrorKind::Tls,
+                None if sent => EndpointErrorKind::Broken,
+                None => EndpointErrorKind::Unreachable,
+            };
             // Without the URL, in whose query somebody may have put a credential.
-            Failed { sent, error: self.error(kind, call.operation).with_source(error.without_url()) }
+            let failure = self.error(kind, call.operation).with_source(error.without_url());
+            let failure = match objection {
+                Some(objection) => failure.with_detail(objection),
+                None => failure,
+            };
+            Failed { sent, error: failure }
         };
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), response.headers().clone());

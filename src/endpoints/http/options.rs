@@ -1,8 +1,10 @@
-//! How long a call may take, and how often it is tried.
+//! How long a call may take, how often it is tried, and whom it trusts.
 
 use std::time::Duration;
 
-/// Timeouts, retries, and whether loopback may do without TLS.
+use super::tls::Roots;
+
+/// Timeouts, retries, whose certificates are trusted, and whether loopback may do without any.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,6 +21,7 @@ pub struct ClientOptions {
     pub(super) attempts: u32,
     pub(super) first_pause: Duration,
     pub(super) allow_loopback: bool,
+    pub(super) roots: Roots,
 }
 
 impl Default for ClientOptions {
@@ -29,6 +32,7 @@ impl Default for ClientOptions {
             attempts: 4,
             first_pause: Duration::from_millis(250),
             allow_loopback: false,
+            roots: Roots::default(),
         }
     }
 }
@@ -67,6 +71,40 @@ impl ClientOptions {
     /// key that leaves the machine, and what a provider delivers, is for https alone.
     pub fn allow_loopback(mut self) -> Self {
         self.allow_loopback = true;
+        self
+    }
+
+    /// Trusts the authorities of these certificates, in PEM, beside those that the system trusts: for a proxy or a
+    /// gateway of your company's, and for a container that has no list of authorities. Further calls add to it. Default:
+    /// those of the system alone, which on Linux are in the file or the directory that `SSL_CERT_FILE` or `SSL_CERT_DIR`
+    /// names, if any does.
+    ///
+    /// A client is not made ([`InvalidRequest`](super::super::EndpointErrorKind::InvalidRequest)) where this holds no
+    /// certificate, or one that cannot be read.
+    ///
+    /// ```
+    /// use tower_webhook::Secret;
+    /// use tower_webhook::endpoints::{CasaPay, ClientOptions, EndpointErrorKind};
+    ///
+    /// # fn main() -> Result<(), tower_webhook::BoxError> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("company.pem");
+    /// # std::fs::write(&path, rcgen::generate_simple_self_signed(["company.example".to_owned()])?.cert.pem())?;
+    /// let company = std::fs::read(path)?; // such as /etc/ssl/company.pem
+    /// let options = ClientOptions::default().with_root_certificates(company);
+    /// let client = |options| {
+    ///     CasaPay::new("https://api.example.com", Secret::new("sk_test_0123456789abcdef").unwrap(), options)
+    /// };
+    /// assert!(client(options).is_ok());
+    ///
+    /// let mistaken = ClientOptions::default().with_root_certificates("company.pem"); // its name is not its text
+    /// let error = client(mistaken).unwrap_err();
+    /// assert_eq!(error.kind(), EndpointErrorKind::InvalidRequest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_root_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.roots.add(pem.as_ref());
         self
     }
 

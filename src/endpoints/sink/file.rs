@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use zeroize::Zeroizing;
 
+use super::written::secret_in;
 use super::{SecretSink, write};
 use crate::endpoints::check::is_id;
 use crate::error::{BoxError, ConfigError};
@@ -19,6 +20,9 @@ use crate::signature::{Secret, Secrets, Verifier};
 
 /// Keeps each endpoint's secret in a file of its own, readable by its owner alone (0600), in a directory that exists.
 /// A secret's label is its endpoint's id.
+///
+/// A secret can be put there by hand, as `<provider>.<endpoint's id>.secret`: a UTF-8 byte order mark at its beginning
+/// and line ends at its end, which editors add, are not taken for a part of it.
 ///
 /// Receivers read the secrets with [`secrets`](Self::secrets) at their start. The one that rotates
 /// [feeds](Self::feeding) its verifier, others [follow](Self::follow) the directory.
@@ -141,10 +145,9 @@ impl FileSink {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(format!("{}: {error}", path.display()).into()),
             };
-            // One that was put there by hand ends as editors end files.
-            let text = text.trim_end_matches(['\r', '\n']);
             // One that the provider made short is better than none.
-            let secret = Secret::weak(text).map_err(|error| format!("{}: {error}", path.display()))?;
+            let secret =
+                Secret::weak(secret_in(&text)).map_err(|error| format!("{}: {error}", path.display()))?;
             found.push((id, secret));
         }
         found.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -3,6 +3,7 @@
 mod env_file;
 mod file;
 mod write;
+mod written;
 
 use std::future::Future;
 

@@ -55,9 +55,14 @@ impl World {
         format!("--save-to={}", self.secrets.path().display())
     }
 
-    /// The files in the directory for secrets.
+    /// The files in the directory for secrets, but for the one that runs lock, which stays.
     fn saved(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(self.secrets.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
+        let files = std::fs::read_dir(self.secrets.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| *path != self.lock()).collect()
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.secrets.path().join(".tower-webhook.lock")
     }
 
     /// The one secret that was saved, which no output may hold.
@@ -265,7 +270,7 @@ async fn several_that_start_together_create_one_endpoint() {
     let changes: Vec<_> = ran.iter().map(|ran| ran.json(0)["change"].as_str().unwrap().to_owned()).collect();
     assert_eq!(changes.iter().filter(|change| *change == "created").count(), 1, "{changes:?}");
     assert_eq!(listed(world.casapay("list")).await.len(), 1);
-    assert_eq!(world.saved().len(), 1, "a lock is left: {:?}", world.saved());
+    assert_eq!(world.saved().len(), 1, "more than the secret is left: {:?}", world.saved());
 }
 
 #[tokio::test]
@@ -317,7 +322,7 @@ async fn the_public_secret_stays_on_this_machine() {
 #[cfg(unix)]
 mod interrupted {
     use std::process::Stdio;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use rustix::process::{Pid, Signal, kill_process};
     use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -326,14 +331,13 @@ mod interrupted {
     use super::super::program::path;
     use super::*;
 
-    /// A creation that the API has begun, and will answer in the time given.
-    async fn creating(world: &World, takes: Duration) -> Child {
-        world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::Slow(takes));
+    /// The program, to be dealt with while it runs.
+    fn command(world: &World, action: &str, hook: &str) -> Command {
         let mut command = Command::new(path());
         command
-            .args(["endpoints", "create", "--provider=casapay", "--allow-loopback", "--event=invoice.paid"])
+            .args(["endpoints", action, "--provider=casapay", "--allow-loopback", "--event=invoice.paid"])
             .arg(format!("--api-url={}", world.simulator.casapay_url()))
-            .arg(format!("--url={HOOK}"))
+            .arg(format!("--url={hook}"))
             .arg(world.saving())
             .env_clear()
             .env("CASAPAY_API_KEY", CASAPAY_TEST_KEY)
@@ -341,7 +345,13 @@ mod interrupted {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let child = command.spawn().unwrap();
+        command
+    }
+
+    /// A creation that the API has begun, and will answer in the time given.
+    async fn creating(world: &World, takes: Duration) -> Child {
+        world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, Fault::Slow(takes));
+        let child = command(world, "create", HOOK).spawn().unwrap();
         // The list and the creation.
         while world.simulator.calls().len() < 2 {
             tokio::task::yield_now().await;
@@ -376,5 +386,28 @@ mod interrupted {
         interrupt(&child);
         assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
         assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    }
+
+    /// Whoever waits for it goes on when it is dead, and not when what it left has become old.
+    #[tokio::test]
+    async fn a_run_that_is_killed_keeps_nobody_waiting() {
+        let world = World::start().await;
+        let mut first = creating(&world, Duration::from_secs(3600)).await;
+        // It will not become old.
+        let lock = std::fs::File::options().write(true).open(world.lock()).unwrap();
+        lock.set_modified(SystemTime::now() + Duration::from_secs(86_400)).unwrap();
+
+        let mut second = command(&world, "ensure", "http://127.0.0.1:9/other").spawn().unwrap();
+        let mut said = BufReader::new(second.stderr.take().unwrap()).lines();
+        assert!(said.next_line().await.unwrap().unwrap().contains("waiting for another run"));
+        assert_eq!(world.simulator.calls().len(), 2, "one at a time");
+        first.kill().await.unwrap();
+        let output = second.wait_with_output().await.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?} {:?}", said.next_line().await);
+        assert_eq!(world.saved().len(), 1);
+
+        // Nor does what is left of both stand in anybody's way.
+        let third = command(&world, "ensure", "http://127.0.0.1:9/other").output().await.unwrap();
+        assert_eq!((third.status.code(), &*third.stderr), (Some(0), &b""[..]), "{third:?}");
     }
 }

@@ -11,4 +11,6 @@ mod secrets;
 mod send;
 mod sign;
 mod terminal;
+#[cfg(all(unix, not(target_vendor = "apple")))] // elsewhere no file says whom the system trusts
+mod tls;
 mod verify;

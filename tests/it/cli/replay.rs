@@ -136,3 +136,38 @@ async fn a_timestamp_in_the_body_draws_a_warning() {
         assert_eq!((ran.code, said), (Some(0), warns), "{preset}: {ran:?}");
     }
 }
+
+/// What is sent to another machine arrives at a proxy here.
+#[tokio::test]
+async fn what_was_captured_is_not_sent_where_others_can_read_it() {
+    let token = "a-token-that-was-captured";
+    let file =
+        format!("POST / HTTP/1.1\r\nX-Gitlab-Token: {token}\r\nAuthorization: Bearer {token}\r\n\r\n{{}}");
+    let recorder = Recorder::default();
+    let proxy = recorder.start(|_| answer(200, "")).await;
+    let replay = |to: &str, more: &str| {
+        program(&format!("replay file --to {to} {more}"))
+            .file("file", &file)
+            .env("http_proxy", &proxy.url(""))
+            .env("https_proxy", "http://127.0.0.1:1")
+            .env("GITLAB_WEBHOOK_SECRET", SECRET)
+    };
+    // Whatever it is, and whoever signs it.
+    for more in ["", "--resign --provider gitlab", "--resign --provider caspay --development"] {
+        for to in ["http://shop.example/hook", "http://10.9.8.7/", "http://localhost.example/"] {
+            let ran = replay(to, more).run().await;
+            let (kind, message) = ran.error(2);
+            assert!(kind == "usage" && message.contains("--allow-http"), "{to} {more}: {message}");
+            ran.hides(token);
+        }
+    }
+    assert!(recorder.requests().is_empty());
+
+    replay("http://shop.example/hook", "--allow-http").run().await.text(0);
+    let received = recorder.requests();
+    assert_eq!((received.len(), &received[0].0["x-gitlab-token"]), (1, &token.parse().unwrap()));
+    assert_eq!(received[0].0["host"], "shop.example");
+    // By https it is sent, and here nobody answers.
+    let ran = replay("https://shop.example/hook", "").run().await;
+    assert_eq!((ran.code, recorder.requests().len()), (Some(5), 1), "{ran:?}");
+}

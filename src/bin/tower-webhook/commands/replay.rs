@@ -9,13 +9,14 @@ use tower_webhook::testing::SignedRequest;
 
 use crate::args::Replay;
 use crate::capture::{self, Captured};
-use crate::client::{Client, Sent, is_loopback, progress_bar, worst};
+use crate::client::{Client, Sent, is_loopback, is_private, progress_bar, worst};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, table, visible};
 use crate::platform::Platform;
 use crate::secret::Purpose;
 
 pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure> {
+    check_transport(args)?;
     let requests = capture::requests(&capture::read(&args.file, output)?)?;
     let signing = match args.provider {
         Some(preset) if args.resign => Some(Signing::new(preset, args, output)?),
@@ -65,6 +66,18 @@ pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure>
     Ok(worst(exits))
 }
 
+/// Refuses to send where others can read it what was captured: which of the headers is a token, or whose data a body
+/// holds, is not known here.
+fn check_transport(args: &Replay) -> Result<(), Failure> {
+    if args.allow_http || is_private(&args.to) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "captured requests may hold tokens and customers' data, which everybody on the way can read over http: https, \
+         this machine, or --allow-http where the way is yours",
+    ))
+}
+
 /// A line for each answer, so that whoever reads them need not wait for the last.
 fn line(index: usize, sent: &Sent) -> String {
     let (name, value) = sent.answer.member();
@@ -89,7 +102,6 @@ struct Signing {
 impl Signing {
     fn new(preset: Preset, args: &Replay, output: &Output) -> Result<Self, Failure> {
         let platform = Platform::of(preset, args.public_url.as_deref(), Some(args.to.as_str()))?;
-        platform.check_transport(&args.to)?;
         let purpose = if is_loopback(&args.to) { Purpose::SigningForLoopback } else { Purpose::Signing };
         let secret = args.secret.signing(&platform, purpose, output)?;
         if platform.has_timestamp_in_body(&secret) {

@@ -169,6 +169,7 @@ pub(crate) fn failure(error: EndpointError) -> Failure {
         Kind::InvalidRequest => (Exit::Usage, None),
         Kind::Unauthorized | Kind::Forbidden => (Exit::Configuration, None),
         Kind::Unreachable | Kind::Timeout | Kind::Broken => (Exit::Unreachable, None),
+        Kind::Tls => (Exit::Unreachable, Some("tls")),
         // The API may have said that it failed, which is an answer.
         Kind::OutcomeUnknown if error.status().is_none() => (Exit::Unreachable, Some("outcome_unknown")),
         Kind::OutcomeUnknown => (Exit::Answered, Some("outcome_unknown")),

@@ -1,17 +1,16 @@
 //! `endpoints create`.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use serde_json::json;
-use tower_webhook::endpoints::{CasPay, EndpointLock as _, FileSink, SecretSink as _};
+use tower_webhook::endpoints::{CasPay, FileSink, SecretSink as _};
 use tower_webhook::testing::development_secret;
 use tower_webhook::{Secret, provider};
 
 use super::api::{Api, failure, only_create};
 use super::args::Create;
-use super::lock::{FileLock, HOLD};
+use super::lock::FileLock;
 use super::{check_writable, file, listed, one};
 use crate::client::is_loopback;
 use crate::exit::Failure;
@@ -19,9 +18,6 @@ use crate::interrupt::Busy;
 use crate::output::{Output, visible};
 use crate::platform::Platform;
 use crate::secret::Purpose;
-
-/// After this the lock may pass to another run before an answer comes.
-const LATEST_CREATION: Duration = Duration::from_secs(60);
 
 pub(super) async fn create(args: &Create, output: &Output) -> Result<(), Failure> {
     let api = Api::new(&args.api, output)?;
@@ -35,17 +31,13 @@ pub(super) async fn create(args: &Create, output: &Output) -> Result<(), Failure
     let directory =
         directory.ok_or_else(|| Failure::usage("give --save-to: the secret is shown only once"))?;
     check_writable(directory)?;
-    let lock = FileLock::new(directory, *output);
-    let held = lock.acquire(&args.url, HOLD).await;
-    let held =
+    let held = FileLock::new(directory, *output).wait().await;
+    let _held =
         held.map_err(|error| Failure::input(format!("the lock in --save-to: {error}")).of_kind("lock"))?;
-    let created = under_lock(&api, args, directory, output).await;
-    lock.release(held).await;
-    created
+    under_lock(&api, args, directory, output).await
 }
 
 async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output) -> Result<(), Failure> {
-    let begun = Instant::now();
     if !args.second {
         let same =
             |one: &str| one == args.url || Url::parse(one).is_ok_and(|one| Url::parse(&args.url) == Ok(one));
@@ -61,10 +53,6 @@ async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output)
             .of_kind("duplicate_endpoints")
             .with_endpoints(known));
         }
-    }
-    if begun.elapsed() > LATEST_CREATION {
-        let message = "listing the endpoints took too long to create one now: try again";
-        return Err(Failure::input(message).of_kind("lock"));
     }
     let (endpoint, secret) = api.create(args).await?;
     let name = args.api.provider;

@@ -1,29 +1,34 @@
 //! One run at a time with a directory of secrets: several that start together would each create an endpoint.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fs4::{FileExt, TryLockError};
 use tower_webhook::BoxError;
 use tower_webhook::endpoints::EndpointLock;
 
 use crate::interrupt::Busy;
 use crate::output::Output;
 
-/// How long a run may keep the lock, and how long one that was killed keeps it.
-pub(super) const HOLD: Duration = Duration::from_secs(120);
-
-/// Longer than a run that was killed keeps others waiting.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// Longer than a run takes by an API that answers at all.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// A file that one run alone creates, and removes in the end.
+/// The system's lock of a file, which ends with the process that has it, however that ends. The file stays: were it
+/// removed, one run could lock what another one no longer finds.
 pub(super) struct FileLock {
     path: PathBuf,
     patience: Duration,
     output: Output,
+}
+
+/// While it is held, Ctrl-C waits.
+pub(super) struct Held {
+    _file: File,
+    _busy: Busy,
 }
 
 impl FileLock {
@@ -31,51 +36,20 @@ impl FileLock {
         Self { path: directory.join(".tower-webhook.lock"), patience: PATIENCE, output }
     }
 
-    /// Whether the lock could be taken now.
-    fn take(&self, hold: Duration) -> io::Result<bool> {
-        match File::create_new(&self.path) {
-            Ok(_) => return Ok(true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        if !is_older(&self.path, hold)? {
-            return Ok(false);
-        }
-        // Left by one that was killed. Of several that find it so, one alone can rename it.
-        let aside = self.path.with_extension(format!("lock.{}", std::process::id()));
-        match fs::rename(&self.path, &aside) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        // Unless another was faster, and this is its new one, which it gets back.
-        if !is_older(&aside, hold)? {
-            _ = fs::hard_link(&aside, &self.path);
-        }
-        fs::remove_file(&aside)?;
-        Ok(false)
-    }
-}
-
-/// Whether a file is there that is older than this; one of the future is new.
-fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
-    match fs::metadata(path).and_then(|meta| meta.modified()) {
-        Ok(modified) => Ok(modified.elapsed().is_ok_and(|elapsed| elapsed > age)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-impl EndpointLock for FileLock {
-    /// While it is held, Ctrl-C waits.
-    type Held = Busy;
-
-    async fn acquire(&self, _: &str, hold: Duration) -> Result<Busy, BoxError> {
+    /// Waits for the lock, which is free again when what this returns is dropped.
+    pub(super) async fn wait(&self) -> Result<Held, BoxError> {
         let (begun, shown) = (Instant::now(), self.path.display());
+        let failed = |error: io::Error| format!("{shown}: {error}");
+        let file = File::options().write(true).create(true).truncate(false).open(&self.path);
+        let file = file.map_err(failed)?;
         let mut is_told = false;
-        while !self.take(hold).map_err(|error| format!("{shown}: {error}"))? {
+        // By its name: newer standard libraries have a method of the same one.
+        while let Err(error) = FileExt::try_lock(&file) {
+            if let TryLockError::Error(error) = error {
+                return Err(failed(error).into());
+            }
             if begun.elapsed() > self.patience {
-                return Err(format!("another run has the lock: remove {shown} if there is none").into());
+                return Err(format!("another run has had the lock {shown} for long: does it hang?").into());
             }
             if !is_told && begun.elapsed() > Duration::from_secs(1) {
                 is_told = true;
@@ -83,19 +57,30 @@ impl EndpointLock for FileLock {
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(Busy::creating())
+        Ok(Held { _file: file, _busy: Busy::creating() })
+    }
+}
+
+impl EndpointLock for FileLock {
+    type Held = Held;
+
+    /// The time is for locks that outlive who has them.
+    async fn acquire(&self, _: &str, _: Duration) -> Result<Held, BoxError> {
+        self.wait().await
     }
 
-    async fn release(&self, _: Busy) {
-        // What remains becomes free by its age.
-        _ = fs::remove_file(&self.path);
+    async fn release(&self, held: Held) {
+        drop(held);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
+    /// It tries once.
     fn lock() -> (tempfile::TempDir, FileLock) {
         let directory = tempfile::tempdir().unwrap();
         let arguments = ["--json".into()];
@@ -106,30 +91,34 @@ mod tests {
 
     #[tokio::test]
     async fn one_has_it_at_a_time() {
-        let (directory, lock) = lock();
-        let held = lock.acquire("", HOLD).await.unwrap();
-        let error = lock.acquire("", HOLD).await.unwrap_err();
-        assert!(error.to_string().contains(".tower-webhook.lock"), "{error}");
+        let (_directory, lock) = lock();
+        let held = lock.acquire("", Duration::ZERO).await.unwrap();
+        for _ in 0..2 {
+            let error = lock.wait().await.err().unwrap().to_string();
+            assert!(error.contains("another run") && error.contains(".tower-webhook.lock"), "{error}");
+        }
         lock.release(held).await;
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
-        lock.acquire("", HOLD).await.unwrap();
+        lock.wait().await.unwrap();
+        lock.wait().await.unwrap();
     }
 
-    #[test]
-    fn what_a_run_left_that_was_killed_becomes_free() {
+    #[tokio::test]
+    async fn a_file_alone_is_no_lock() {
         let (directory, lock) = lock();
-        assert!(lock.take(HOLD).unwrap());
-        let past = std::time::SystemTime::now() - HOLD - Duration::from_secs(5);
-        File::options().write(true).open(&lock.path).unwrap().set_modified(past).unwrap();
-        assert!(!lock.take(HOLD).unwrap());
-        assert!(lock.take(HOLD).unwrap() && !lock.take(HOLD).unwrap());
+        fs::write(&lock.path, "left").unwrap();
+        let held = lock.wait().await.unwrap();
+        assert!(lock.wait().await.is_err());
+        drop(held);
+        lock.wait().await.unwrap();
+        assert_eq!(fs::read_to_string(&lock.path).unwrap(), "left");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     }
 
-    #[test]
-    fn a_directory_that_is_gone_is_an_error() {
+    #[tokio::test]
+    async fn a_directory_that_is_gone_is_an_error() {
         let (directory, lock) = lock();
         drop(directory);
-        assert!(lock.take(HOLD).is_err());
+        let error = lock.wait().await.err().unwrap().to_string();
+        assert!(error.contains(".tower-webhook.lock") && !error.contains("another run"), "{error}");
     }
 }

@@ -38,6 +38,10 @@ fn hinted(mut failure: Failure, api: &ApiArgs, hook: Option<&String>, has_id: bo
     let base = api.url().ok().flatten();
     let mut urls = base.iter().chain(hook).filter_map(|url| Url::parse(url).ok());
     let hint = match failure.kind() {
+        // Where the authorities that the system trusts are files.
+        "tls" if cfg!(all(unix, not(target_vendor = "apple"))) => {
+            "; this program trusts those in the file that SSL_CERT_FILE names"
+        }
         "not_found" if !has_id => "; is this the base URL of the API?",
         "invalid_url"
             if !api.allow_loopback && urls.any(|url| url.scheme() == "http" && is_loopback(&url)) =>
