@@ -21,6 +21,7 @@ mod framing;
 mod handshakes;
 mod hostile;
 mod inbox;
+mod killed;
 mod middleware;
 mod observability;
 mod pipeline;
