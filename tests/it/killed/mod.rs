@@ -6,6 +6,7 @@
 //! [checkpoints](checkpoint), so that the kill comes exactly where it is meant to.
 
 mod account;
+mod chances;
 mod checkpoint;
 mod ensuring;
 mod gate;
