@@ -128,7 +128,8 @@ impl FileSink {
     }
 
     /// The secrets of a provider's endpoints, labelled with the endpoints' ids. While one more is
-    /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it.
+    /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it: a receiver does
+    /// so until it reads them again, for which there is [`follow`](Self::follow).
     ///
     /// # Errors
     ///
