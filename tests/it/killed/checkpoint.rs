@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tower_webhook::endpoints::{FileSink, SecretSink};
+use tower_webhook::testing::simulator::Platform;
 use tower_webhook::{BoxError, Secret};
 
+use super::stranger::is_answered;
 use crate::stage::within_a_minute;
 
 /// A step of the sink.
@@ -33,6 +35,8 @@ pub(super) struct Stopping {
     pub(super) point: Arc<Mutex<Option<Point>>>,
     /// Where the test listens.
     pub(super) report_to: u16,
+    /// A receiver in another process, which is to hear of an announcement before anything is created.
+    pub(super) heard_by: Option<(Platform, String)>,
 }
 
 impl Stopping {
@@ -55,6 +59,9 @@ impl SecretSink for Stopping {
     async fn announce(&self, provider: &str, url: &str) -> Result<(), BoxError> {
         self.pass(Point::BeforeAnnounce).await;
         self.sink.announce(provider, url).await?;
+        if let Some((platform, receiver)) = &self.heard_by {
+            is_answered(*platform, receiver, 503).await;
+        }
         self.pass(Point::AfterAnnounce).await;
         Ok(())
     }

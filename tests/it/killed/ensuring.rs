@@ -2,20 +2,8 @@
 
 use tower_webhook::testing::simulator::Platform;
 
-use super::checkpoint::Point;
 use super::gate::{Call, When};
-use super::site::{Site, Step, types};
-
-const STEPS: [Step; 8] = [
-    Step::Sink(Point::BeforeAnnounce),
-    Step::Sink(Point::AfterAnnounce),
-    Step::Call(Call::Create, When::Sent),
-    Step::Call(Call::Create, When::Executed),
-    Step::Sink(Point::BeforeStore),
-    Step::Sink(Point::HalfStored),
-    Step::Sink(Point::AfterStore),
-    Step::Sink(Point::AfterWithdraw),
-];
+use super::site::{CREATING, Site, Step, types};
 
 /// What an operator does about an endpoint whose secret is lost: the two ways that the error names.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +34,7 @@ async fn dies_while_it_subscribes(site: &mut Site, step: Step, remedy: Remedy) {
         return;
     };
     // Nothing is created beside it, and its name is told.
-    assert_eq!(started.failed("SecretUnknown"), [lost.clone()], "{what}");
+    assert_eq!(started.failed("SecretUnknown"), [lost.as_str()], "{what}");
     assert_eq!(site.endpoints().await.len(), 1, "{what}");
     match remedy {
         Remedy::Delete => site.account.delete(lost).await,
@@ -97,7 +85,7 @@ async fn dies_while_it_changes_types(site: &mut Site) {
 
 async fn dies_at_every_step(platform: Platform) {
     let mut site = Site::open(platform).await;
-    for step in STEPS {
+    for step in CREATING {
         dies_while_it_subscribes(&mut site, step, Remedy::Delete).await;
     }
     dies_while_it_subscribes(&mut site, Step::Call(Call::Create, When::Executed), Remedy::Replace).await;

@@ -4,18 +4,7 @@ use tower_webhook::testing::simulator::Platform;
 
 use super::checkpoint::Point;
 use super::gate::{Call, When};
-use super::site::{Site, Step};
-
-const BEGINNING: [Step; 8] = [
-    Step::Sink(Point::BeforeAnnounce),
-    Step::Sink(Point::AfterAnnounce),
-    Step::Call(Call::Create, When::Sent),
-    Step::Call(Call::Create, When::Executed),
-    Step::Sink(Point::BeforeStore),
-    Step::Sink(Point::HalfStored),
-    Step::Sink(Point::AfterStore),
-    Step::Sink(Point::AfterWithdraw),
-];
+use super::site::{CREATING, Site, Step};
 
 const ENDING: [Step; 6] = [
     Step::Call(Call::Update, When::Sent),
@@ -35,11 +24,11 @@ async fn only(site: &Site) -> String {
 
 async fn dies_while_it_begins(site: &mut Site, step: Step) {
     let what = format!("{}, {step:?}", site.platform);
-    let old = only(site).await;
+    let (old, before) = (only(site).await, site.last().await);
     let stopped = site.say_until("begin", step).await;
     if step.loses_a_secret() {
         let [new] = &site.without_secret().await[..] else { panic!("{what}: no secret is missing") };
-        assert_eq!(site.answer_to(new, 0).await, 503, "{what}: while its secret is on its way");
+        assert_eq!(site.answer_to(new, before).await, 503, "{what}: while its secret is on its way");
     }
     site.kill().await;
     drop(stopped);
@@ -51,9 +40,9 @@ async fn dies_while_it_begins(site: &mut Site, step: Step) {
     let after = site.last().await;
     let started = site.start().await;
     if let [lost] = &lost[..] {
-        assert_eq!(started.failed("SecretUnknown"), [lost.clone()], "{what}");
+        assert_eq!(started.failed("SecretUnknown"), [lost.as_str()], "{what}");
         assert_eq!(site.answer_to(lost, after).await, 503, "{what}: when it can no longer come");
-        assert_eq!(site.say("begin").await.failed("SecretUnknown"), [lost.clone()], "{what}");
+        assert_eq!(site.say("begin").await.failed("SecretUnknown"), [lost.as_str()], "{what}");
         site.account.delete(lost).await;
     } else {
         started.done();
@@ -102,10 +91,8 @@ async fn dies_while_it_ends(site: &mut Site, step: Step) {
     site.is_whole(&what).await;
 }
 
-async fn dies_at_every_step(platform: Platform) {
-    let mut site = Site::open(platform).await;
-    assert!(site.start().await.done().ends_with(": created"));
-    for step in BEGINNING {
+async fn dies_at_every_step(mut site: Site) {
+    for step in CREATING {
         dies_while_it_begins(&mut site, step).await;
     }
     is_rotated_late(&mut site).await;
@@ -114,12 +101,35 @@ async fn dies_at_every_step(platform: Platform) {
     }
 }
 
+async fn receives_and_rotates(platform: Platform) {
+    let mut site = Site::open(platform).await;
+    assert!(site.start().await.done().ends_with(": created"));
+    dies_at_every_step(site).await;
+}
+
+/// The receiver lives on, and answers while nobody rotates.
+async fn rotates_beside_a_receiver(platform: Platform) {
+    let mut site = Site::open(platform).await;
+    assert!(site.start_beside_a_receiver().await.done().ends_with(": created"));
+    dies_at_every_step(site).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_secret_of_casapay_is_rotated_whoever_is_killed() {
-    dies_at_every_step(Platform::CasaPay).await;
+    receives_and_rotates(Platform::CasaPay).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_secret_of_diddo_is_rotated_whoever_is_killed() {
-    dies_at_every_step(Platform::Diddo).await;
+    receives_and_rotates(Platform::Diddo).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_of_casapay_outlives_those_who_rotate() {
+    rotates_beside_a_receiver(Platform::CasaPay).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_of_diddo_outlives_those_who_rotate() {
+    rotates_beside_a_receiver(Platform::Diddo).await;
 }

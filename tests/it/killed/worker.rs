@@ -7,18 +7,21 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use axum::extract::{Json, State as Shared};
 use axum::routing::{get, post};
-use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use sqlx::Sqlite;
 use sqlx::sqlite::SqlitePoolOptions;
 use tokio::net::TcpListener;
 use tower_webhook::dedup::SqliteStore;
+use tower_webhook::dispatch::Layered;
 use tower_webhook::endpoints::{
     CasaPay, CatchUp, EndpointApi, EndpointError, EndpointManager, FileSink, RotationPolicy,
 };
-use tower_webhook::inbox::Tx;
+use tower_webhook::inbox::{InboxService, Tx};
 use tower_webhook::testing::simulator::Platform;
-use tower_webhook::{Delivery, EventRouter, HandlerError, Verifier, WebhookLayer};
+use tower_webhook::{
+    Delivery, EventRouter, HandlerError, LruStore, Processor, SecretUsage, Verifier, WebhookLayer,
+};
 
 use super::account::{casapay, diddo, preset};
 use super::checkpoint::{Point, Stopping};
@@ -27,10 +30,22 @@ use crate::servers::free_port;
 
 const CONFIGURATION: &str = "TOWER_WEBHOOK_KILLED_WORKER";
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// Subscribes itself, receives, and rotates.
+    Both,
+    /// Subscribes and rotates for a receiver in another process.
+    Operator,
+    /// Receives, with the secrets that it finds.
+    Receiver,
+}
+
 /// Where it is, with whom, and where it keeps what.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Configuration {
     pub(super) platform: Platform,
+    pub(super) role: Role,
     /// Where it receives.
     pub(super) port: u16,
     /// Where it is told what to do.
@@ -49,7 +64,26 @@ impl Configuration {
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/webhooks", self.port)
     }
+
+    async fn bind(&self) -> TcpListener {
+        TcpListener::bind(("127.0.0.1", self.port)).await.unwrap()
+    }
+
+    fn stopping(&self, sink: &FileSink, point: &Arc<Mutex<Option<Point>>>) -> Stopping {
+        Stopping {
+            sink: sink.clone(),
+            directory: self.secrets.clone(),
+            point: Arc::clone(point),
+            report_to: self.report_to,
+            // Before the first endpoint there is no receiver.
+            heard_by: (self.role == Role::Operator && sink.secrets(self.platform.name()).is_ok())
+                .then(|| (self.platform, self.url())),
+        }
+    }
 }
+
+/// How often a receiver that does not rotate reads the directory.
+const FOLLOWING: Duration = Duration::from_millis(20);
 
 /// The table of effects. Nothing of it is unique, so that a double shows.
 pub(super) const EFFECTS: &str = "CREATE TABLE IF NOT EXISTS effects (event TEXT, label TEXT)";
@@ -70,7 +104,7 @@ fn worker_process() {
     });
 }
 
-async fn on_event(_: Value, delivery: Delivery, mut tx: Tx<sqlx::Sqlite>) -> Result<(), HandlerError> {
+async fn on_event(_: Value, delivery: Delivery, mut tx: Tx<Sqlite>) -> Result<(), HandlerError> {
     let label = if delivery.is_fetched() { "fetched" } else { delivery.secret_label().unwrap_or("nobody") };
     let effect = sqlx::query("INSERT INTO effects VALUES (?, ?)").bind(delivery.id()).bind(label);
     effect.execute(&mut *tx).await?;
@@ -95,36 +129,34 @@ struct Worker<A> {
     events: EventRouter,
     point: Arc<Mutex<Option<Point>>>,
     started: Value,
-    /// Where it has a secret.
+    /// Where it receives itself.
     verifier: Option<Verifier>,
 }
 
 async fn work<A: EndpointApi + Clone>(configuration: Configuration, api: A, fetch: Option<CasaPay>) {
-    let (url, name) = (configuration.url(), configuration.platform.name());
-    // What is delivered from now on waits until there is somebody to answer.
-    let receiving = TcpListener::bind(("127.0.0.1", configuration.port)).await.unwrap();
     let control = TcpListener::bind(("127.0.0.1", configuration.control)).await.unwrap();
-    let database = SqliteStore::options(&configuration.database);
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(database).await.unwrap();
-    let store = SqliteStore::new(pool.clone());
-    store.migrate().await.unwrap();
+    // What is delivered from now on waits until there is somebody to answer.
+    let receives = configuration.role != Role::Operator;
+    let receiving = if receives { Some(configuration.bind().await) } else { None };
     let mut events = EventRouter::new();
     for event_type in &configuration.types {
         events = events.on_type(event_type, on_event);
     }
-
     let sink = FileSink::new(&configuration.secrets);
+    if configuration.role == Role::Receiver {
+        let (_, _, verifier) = receive(&configuration, receiving.unwrap(), &sink, events).await.unwrap();
+        let _following = sink.feeding(configuration.platform.name(), verifier).follow(FOLLOWING);
+        let app = Router::new().route("/", get(async || Json(json!({ "ok": "it receives" }))));
+        axum::serve(control, app).await.unwrap();
+        return;
+    }
+
+    let url = configuration.url();
     let point = Arc::new(Mutex::new(configuration.stop_at));
-    let stopping = |sink: &FileSink| Stopping {
-        sink: sink.clone(),
-        directory: configuration.secrets.clone(),
-        point: Arc::clone(&point),
-        report_to: configuration.report_to,
-    };
+    let stopping = |sink: &FileSink| configuration.stopping(sink, &point);
     let at_start = EndpointManager::new(api.clone(), stopping(&sink));
     let started = at_start.ensure_endpoint(&url, events.event_types()).await;
     let Json(started) = told(started, |ensured| ensured.to_string());
-
     let mut worker = Worker {
         manager: at_start,
         url,
@@ -134,16 +166,13 @@ async fn work<A: EndpointApi + Clone>(configuration: Configuration, api: A, fetc
         verifier: None,
     };
     let mut app = Router::new();
-    // Without a secret it cannot receive.
-    if let Ok(secrets) = sink.secrets(name) {
-        let layer = WebhookLayer::new(preset(configuration.platform), secrets).unwrap();
-        let layer = layer.with_dispatch(events.layer(store.inbox().unwrap()));
-        let verifier = layer.verifier();
-        let feeding = sink.feeding(name, verifier.clone());
-        worker.manager = EndpointManager::new(api, stopping(&feeding));
+    if let Some(receiving) = receiving
+        && let Some((processor, sink, verifier)) = receive(&configuration, receiving, &sink, events).await
+    {
+        worker.manager = EndpointManager::new(api, stopping(&sink));
         worker.verifier = Some(verifier);
         if let Some(client) = fetch {
-            let catch_up = Arc::new(CatchUp::new(client, layer.processor()));
+            let catch_up = Arc::new(CatchUp::new(client, processor));
             let replay = move || {
                 let catch_up = Arc::clone(&catch_up);
                 async move {
@@ -155,8 +184,6 @@ async fn work<A: EndpointApi + Clone>(configuration: Configuration, api: A, fetc
             };
             app = app.route("/replay", post(replay));
         }
-        let receiver = Router::new().route_service("/webhooks", layer.into_service());
-        tokio::spawn(async { axum::serve(receiving, receiver).await });
     }
     let app = app
         .route("/", get(async |Shared(worker): Shared<Arc<Worker<A>>>| Json(worker.started.clone())))
@@ -167,6 +194,29 @@ async fn work<A: EndpointApi + Clone>(configuration: Configuration, api: A, fetc
         .route("/advance", post(advance))
         .with_state(Arc::new(worker));
     axum::serve(control, app).await.unwrap();
+}
+
+type Receiving = Processor<Layered<InboxService<EventRouter, Sqlite>>, LruStore>;
+
+/// Receives with the secrets that there are; without any it cannot.
+async fn receive(
+    configuration: &Configuration,
+    receiving: TcpListener,
+    sink: &FileSink,
+    events: EventRouter,
+) -> Option<(Receiving, FileSink, Verifier)> {
+    let name = configuration.platform.name();
+    let secrets = sink.secrets(name).ok()?;
+    let database = SqliteStore::options(&configuration.database);
+    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(database).await.unwrap();
+    let store = SqliteStore::new(pool);
+    store.migrate().await.unwrap();
+    let layer = WebhookLayer::new(preset(configuration.platform), secrets).unwrap();
+    let layer = layer.with_dispatch(events.layer(store.inbox().unwrap()));
+    let (processor, verifier) = (layer.processor(), layer.verifier());
+    let app = Router::new().route_service("/webhooks", layer.into_service());
+    tokio::spawn(async { axum::serve(receiving, app).await });
+    Some((processor, sink.clone().feeding(name, verifier.clone()), verifier))
 }
 
 async fn stop_at<A>(Shared(worker): Shared<Arc<Worker<A>>>, Json(point): Json<Point>) -> Json<Value> {
@@ -187,10 +237,14 @@ async fn replace<A: EndpointApi>(Shared(worker): Shared<Arc<Worker<A>>>) -> Json
     told(worker.manager.replace_lost_secret(&worker.url).await, |rotation| rotation.new)
 }
 
-/// At once: the test has seen to it that nothing more comes.
+/// At once: the test has seen to it that the new secret is used, and that nothing more comes by the old one.
 async fn advance<A: EndpointApi>(Shared(worker): Shared<Arc<Worker<A>>>) -> Json<Value> {
     let verifier = worker.verifier.clone();
-    let usage = move |label: &str| verifier.as_ref()?.secret_usage(label);
+    let usage = move |label: &str| match &verifier {
+        Some(verifier) => verifier.secret_usage(label),
+        // Elsewhere, at some time.
+        None => Some(SecretUsage::new(SystemTime::UNIX_EPOCH, Some(SystemTime::UNIX_EPOCH))),
+    };
     let policy = RotationPolicy::new(Duration::ZERO, Duration::ZERO);
     told(worker.manager.advance_rotation(&worker.url, policy, usage).await, |step| format!("{step:?}"))
 }
@@ -207,38 +261,4 @@ pub(super) fn launch(configuration: &Configuration) -> Process {
     let configuration = Configuration { control: free_port(), ..configuration.clone() };
     let json = serde_json::to_value(&configuration).unwrap();
     Process::launch("killed::worker::worker_process", CONFIGURATION, &json, configuration.control)
-}
-
-/// What a worker says to a command.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Said {
-    pub(super) ok: Option<String>,
-    pub(super) error: Option<String>,
-    #[serde(default)]
-    pub(super) endpoints: Vec<String>,
-    #[serde(default)]
-    pub(super) text: String,
-}
-
-impl Said {
-    pub(super) async fn to(worker: &Process, command: &str) -> Self {
-        let method = if command.is_empty() { Method::GET } else { Method::POST };
-        Self::read(worker.ask(method, &format!("/{command}"), Value::Null).await)
-    }
-
-    pub(super) fn read(value: Value) -> Self {
-        serde_json::from_value(value).unwrap()
-    }
-
-    /// What was done.
-    pub(super) fn done(self) -> String {
-        assert_eq!(self.error, None, "{}", self.text);
-        self.ok.unwrap()
-    }
-
-    /// The endpoints that an error of this kind names.
-    pub(super) fn failed(self, kind: &str) -> Vec<String> {
-        assert_eq!(self.error.as_deref(), Some(kind), "{self:?}");
-        self.endpoints
-    }
 }
