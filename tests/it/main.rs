@@ -22,6 +22,7 @@ mod framing;
 mod handshakes;
 mod hostile;
 mod inbox;
+mod killed;
 mod middleware;
 mod observability;
 mod pipeline;

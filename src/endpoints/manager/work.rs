@@ -68,11 +68,13 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                     return Err(self.secret_unknown(&endpoint));
                 }
                 self.forget(replaced).await?;
+                self.tidy().await;
                 let (endpoint, change) = self.update(&endpoint, &events).await?;
                 Ok(Ensured::new(&endpoint, change, None))
             }
             Found::Rotating { old, new } => {
                 self.check_new(&old, &new).await?;
+                self.tidy().await;
                 let (_, of_old) = self.update(&old, &events).await?;
                 let (endpoint, change) = self.update(&new, &events).await?;
                 let change = if change == Change::Unchanged { of_old } else { change };
@@ -176,6 +178,12 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             return Err(self.sink_failed(source));
         }
         Ok(())
+    }
+
+    /// What is left is in nobody's way, and the next start tries again.
+    async fn tidy(&self) {
+        let Inner { api, sink, .. } = &*self.inner;
+        _ = sink.tidy(api.provider(), self.url.as_str()).await;
     }
 
     /// What matters is why there is no endpoint.

@@ -133,6 +133,18 @@ impl SecretSink for EnvFileSink {
         self.change(|entries| has_room(entries)).await
     }
 
+    /// Removes what was left of writing the file, when it is an hour old.
+    async fn tidy(&self, _: &str, _: &str) -> Result<(), BoxError> {
+        let path = self.path.clone();
+        let tidy = move || {
+            let (Some(directory), Some(file)) = (write::directory_of(&path), path.file_name()) else {
+                return Ok(());
+            };
+            write::tidy(directory, |name| file == name, |_| false)
+        };
+        Ok(write::blocking(tidy).await?)
+    }
+
     /// Two at most, as many as a rotation has: a third one is refused, since it would push out one that may be in use.
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
         let endpoint = name(provider, endpoint_id)?;

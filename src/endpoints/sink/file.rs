@@ -1,9 +1,9 @@
 //! A directory with a file for each secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,19 +47,26 @@ pub struct FileSink {
     fed: Vec<(String, Verifier)>,
     /// Reads of the directory that verifiers are fed with, one at a time: the last one to feed has read last.
     feeding: Arc<Mutex<()>>,
+    /// Announcements that were there before one of this sink's: what they announced may come yet.
+    unfinished: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 const SECRET: &str = ".secret";
 const ANNOUNCED: &str = ".announced";
 
 /// An announcement that nobody has withdrawn, since its process was killed, holds for so long: no creation takes longer.
-const ANNOUNCEMENT_EXPIRY: Duration = Duration::from_secs(3600);
+const ANNOUNCEMENT_EXPIRY: Duration = write::LONGEST;
 
 impl FileSink {
     /// Files in `directory`. Let nobody else write there, and have one for each URL that events are delivered to: what is
     /// in it is accepted.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), fed: Vec::new(), feeding: Arc::default() }
+        Self {
+            directory: directory.into(),
+            fed: Vec::new(),
+            feeding: Arc::default(),
+            unfinished: Arc::default(),
+        }
     }
 
     /// Gives `verifier` the secrets of `provider` whenever they change through this sink, so that the receiver of this
@@ -125,7 +132,8 @@ impl FileSink {
     }
 
     /// The secrets of a provider's endpoints, labelled with the endpoints' ids. While one more is
-    /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it.
+    /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it: a receiver does
+    /// so until it reads them again, for which there is [`follow`](Self::follow).
     ///
     /// # Errors
     ///
@@ -161,12 +169,7 @@ impl FileSink {
     fn is_announced(&self, provider: &str) -> io::Result<bool> {
         for entry in self.files(provider, ANNOUNCED)? {
             let (_, path) = entry?;
-            let age = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
-                Ok(modified) => modified.elapsed().unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            if age < ANNOUNCEMENT_EXPIRY {
+            if holds(&path)? {
                 return Ok(true);
             }
         }
@@ -230,16 +233,53 @@ impl FileSink {
     }
 }
 
+/// Whether an announcement is there, and young enough.
+fn holds(path: &Path) -> io::Result<bool> {
+    Ok(write::age(path)?.is_some_and(|age| age < ANNOUNCEMENT_EXPIRY))
+}
+
 impl SecretSink for FileSink {
+    /// Where an earlier announcement was never withdrawn, what that announced may still be created: this one then stays,
+    /// for an hour, whether it is [withdrawn](SecretSink::withdraw) or not.
     async fn announce(&self, provider: &str, url: &str) -> Result<(), BoxError> {
-        let path = self.announcement(provider, url)?;
-        write::blocking(move || write::replace(&path, "")).await?;
+        let (path, unfinished) = (self.announcement(provider, url)?, Arc::clone(&self.unfinished));
+        let announce = move || {
+            let is_unfinished = holds(&path)?;
+            let mut unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_unfinished {
+                unfinished.insert(path.clone())
+            } else {
+                unfinished.remove(&path)
+            };
+            drop(unfinished);
+            write::replace(&path, "")
+        };
+        write::blocking(announce).await?;
         self.feed(provider).await
     }
 
     async fn withdraw(&self, provider: &str, url: &str) -> Result<(), BoxError> {
-        let path = self.announcement(provider, url)?;
-        write::blocking(move || write::remove(&path)).await?;
+        let (path, unfinished) = (self.announcement(provider, url)?, Arc::clone(&self.unfinished));
+        let withdraw = move || {
+            let is_unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner).contains(&path);
+            if is_unfinished && holds(&path)? {
+                return Ok(());
+            }
+            write::remove(&path)
+        };
+        write::blocking(withdraw).await?;
+        self.feed(provider).await
+    }
+
+    /// Removes announcements that have run out, and what was left of writing files, when it is an hour old.
+    async fn tidy(&self, provider: &str, _: &str) -> Result<(), BoxError> {
+        let (directory, prefix) = (self.directory.clone(), format!("{provider}."));
+        let tidy = move || {
+            let is_announcement = |name: &str| name.starts_with(&prefix) && name.ends_with(ANNOUNCED);
+            let is_secret = |name: &str| name.starts_with(&prefix) && name.ends_with(SECRET);
+            write::tidy(&directory, |name| is_secret(name) || is_announcement(name), is_announcement)
+        };
+        write::blocking(tidy).await?;
         self.feed(provider).await
     }
 

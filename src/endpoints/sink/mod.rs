@@ -23,6 +23,9 @@ pub trait SecretSink: Send + Sync + 'static {
     /// Events may be delivered there already, and be signed with the new secret before that is known to anybody here:
     /// receivers should [answer 503](crate::Secrets::awaiting_another) from now on to what no secret verifies. Where they
     /// do not, a sender hears 401 for a moment, which some take as final. Does nothing by default.
+    ///
+    /// The process may be killed before it withdraws this, or never hear what came of the creation. What it has sent may
+    /// then be carried out later still: let the announcement stay, and run out by itself.
     fn announce(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = (provider, url);
         async { Ok(()) }
@@ -30,6 +33,14 @@ pub trait SecretSink: Send + Sync + 'static {
 
     /// What was announced for `url` has been stored, or does not come.
     fn withdraw(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = (provider, url);
+        async { Ok(()) }
+    }
+
+    /// The endpoints are as they should be: what processes that were killed have left here, and what is too old to be of
+    /// use to anybody, can go. Called each time that all is found in order; what fails is tried again the next time. Does
+    /// nothing by default.
+    fn tidy(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = (provider, url);
         async { Ok(()) }
     }
@@ -62,6 +73,10 @@ impl<K: SecretSink> SecretSink for std::sync::Arc<K> {
 
     fn withdraw(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
         (**self).withdraw(provider, url)
+    }
+
+    fn tidy(&self, provider: &str, url: &str) -> impl Future<Output = Result<(), BoxError>> + Send {
+        (**self).tidy(provider, url)
     }
 
     fn store(

@@ -5,9 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 /// How the name of a file ends that is being written.
 const LEFTOVER: &str = ".new";
+
+/// Nothing takes so long that is done with a directory of secrets: what is older was left by a process that was killed.
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Replaces the file at `path`, 0600, so that it survives a crash at any point: as it was, or as it becomes.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
@@ -52,6 +56,36 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     directory_of(path).map_or(Ok(()), sync)
 }
 
+/// Removes the files of a directory that are so old that whoever was to remove them has gone: those whose names
+/// `may_expire`, and what was left of writing files whose names are `ours`.
+pub(super) fn tidy(
+    directory: &Path,
+    ours: impl Fn(&str) -> bool,
+    may_expire: impl Fn(&str) -> bool,
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let written = name.strip_suffix(LEFTOVER).and_then(|name| name.rsplit_once('.'));
+        let may_go = written.is_some_and(|(written, _)| ours(written)) || may_expire(name);
+        if may_go && age(&entry.path())?.is_some_and(|age| age >= LONGEST) {
+            removed(fs::remove_file(entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// How long ago a file was written; `None` where there is none.
+pub(super) fn age(path: &Path) -> io::Result<Option<Duration>> {
+    match fs::symlink_metadata(path).and_then(|metadata| metadata.modified()) {
+        // One from the future was written just now.
+        Ok(modified) => Ok(Some(modified.elapsed().unwrap_or_default())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What is not there need not be removed.
 fn removed(result: io::Result<()>) -> io::Result<()> {
     match result {
@@ -61,7 +95,7 @@ fn removed(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// That of a bare name is where the process is, which `Path` writes as nothing and systems do not open.
-fn directory_of(path: &Path) -> Option<&Path> {
+pub(super) fn directory_of(path: &Path) -> Option<&Path> {
     path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 

@@ -1,7 +1,7 @@
 //! The whole conversation, as three kinds of processes have it: a provider, a receiver that subscribes itself, and a
 //! PostgreSQL that keeps its marks and effects.
 
-mod process;
+pub(crate) mod process;
 mod provider;
 mod receiver;
 mod story;

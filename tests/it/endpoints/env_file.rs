@@ -129,3 +129,24 @@ async fn changes_that_come_together_are_all_made() {
         assert_eq!(file.text().lines().count(), 4, "{}", file.text());
     }
 }
+
+/// It holds secrets, and nobody would look for it.
+#[tokio::test]
+async fn what_was_left_of_writing_the_file_is_tidied_up() {
+    let file = File::new();
+    file.sink.store("casapay", "we_1", &secret("whsec_aa")).await.unwrap();
+    let directory = file.directory.path();
+    for name in ["hooks.env.0123456789abcdef.new", "other.env.0123456789abcdef.new"] {
+        fs::write(directory.join(name), "HOOK_SECRET=whsec_bb").unwrap();
+    }
+    file.sink.tidy("casapay", "https://shop.example/").await.unwrap();
+    assert_eq!(names(directory).len(), 3);
+    for name in names(directory) {
+        let file = fs::File::options().write(true).open(directory.join(name)).unwrap();
+        let hour = std::time::Duration::from_secs(3601);
+        file.set_modified(std::time::SystemTime::now() - hour).unwrap();
+    }
+    file.sink.tidy("casapay", "https://shop.example/").await.unwrap();
+    assert_eq!(names(directory), ["hooks.env", "other.env.0123456789abcdef.new"]);
+    assert_eq!(file.text(), "# casapay we_1\nHOOK_SECRET=whsec_aa\n");
+}

@@ -244,6 +244,78 @@ async fn an_announcement_that_nobody_withdraws_expires() {
     }
 }
 
+/// Makes the files whose names end so as old as this.
+fn age(directory: &Path, end: &str, minutes: u64) {
+    for name in names(directory).into_iter().filter(|name| name.ends_with(end)) {
+        let file = fs::File::options().write(true).open(directory.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - std::time::Duration::from_secs(minutes * 60)).unwrap();
+    }
+}
+
+/// What was announced by a process that was killed, or whose creation was never answered, may be created when the next
+/// one has created its own.
+#[tokio::test]
+async fn what_was_announced_before_is_awaited_though_the_next_is_withdrawn() {
+    let directory = tempfile::tempdir().unwrap();
+    let killed = FileSink::new(directory.path());
+    killed.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    let (layer, answers) = receiver(secret(OLD));
+    let next = FileSink::new(directory.path()).feeding("casapay", layer.verifier());
+    for sink in [&killed, &next] {
+        killed.announce("casapay", URL).await.unwrap();
+        for _ in 0..2 {
+            sink.announce("casapay", URL).await.unwrap();
+            sink.withdraw("casapay", URL).await.unwrap();
+            sink.withdraw("casapay", URL).await.unwrap();
+            assert_eq!(announced(directory.path()), 1);
+        }
+        next.tidy("casapay", URL).await.unwrap();
+        assert_eq!((answers(NEW).await, announced(directory.path())), (AWAITED, 1));
+
+        // Until it has run out: then the next is withdrawn as ever.
+        age(directory.path(), ".announced", 61);
+        sink.announce("casapay", URL).await.unwrap();
+        sink.withdraw("casapay", URL).await.unwrap();
+        next.tidy("casapay", URL).await.unwrap();
+        assert_eq!((answers(NEW).await, announced(directory.path())), (REFUSED, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_is_tidied_up_when_nobody_can_need_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (layer, answers) = receiver(secret(OLD));
+    let sink = FileSink::new(directory.path()).feeding("casapay", layer.verifier());
+    sink.store("casapay", "we_1", &secret(OLD)).await.unwrap();
+    FileSink::new(directory.path()).announce("casapay", URL).await.unwrap();
+    let announcement = names(directory.path()).into_iter().find(|name| name.ends_with(".announced")).unwrap();
+    let left = [
+        announcement.clone(),
+        format!("{announcement}.0123456789abcdef.new"),
+        "casapay.we_2.secret.0123456789abcdef.new".to_owned(),
+    ];
+    let others =
+        ["casa.we_2.secret.01.new", "casapay.we_1.secret", "casapay.we_2.new", "notes.new", "x.secret"];
+    let mut all: Vec<_> = left.iter().map(String::as_str).chain(others).collect();
+    all.sort_unstable();
+    for name in &all {
+        fs::write(directory.path().join(name), OLD).unwrap();
+    }
+    sink.tidy("casapay", URL).await.unwrap();
+    assert_eq!(
+        (names(directory.path()), answers(NEW).await),
+        (all.iter().map(|&name| name.to_owned()).collect(), AWAITED)
+    );
+    age(directory.path(), "", 59);
+    sink.tidy("casapay", URL).await.unwrap();
+    assert_eq!(names(directory.path()), all);
+
+    age(directory.path(), "", 61);
+    sink.tidy("casapay", URL).await.unwrap();
+    assert_eq!((names(directory.path()), answers(NEW).await), (others.map(str::to_owned).to_vec(), REFUSED));
+    assert!(ACCEPTED.contains(&answers(OLD).await));
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_named_and_costs_no_secret() {
     let directory = tempfile::tempdir().unwrap();

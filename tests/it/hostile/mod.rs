@@ -5,7 +5,7 @@
 //! The [`chaos`] runs take all of it at once; the [`faults`] take one crash at a time.
 
 mod chaos;
-mod dice;
+pub(crate) mod dice;
 mod effects;
 mod failpoint;
 mod faults;
