@@ -139,8 +139,7 @@ async fn a_timeout_within_the_inbox_rolls_back() {
 #[tokio::test]
 async fn a_handler_that_runs_into_its_timeout_is_rolled_back() {
     let (shop, runs) = (Shop::new().await, Runs::new());
-    let timing = short().with_respond_by(SECOND / 2);
-    let layer = shop.booking(&runs).with_timing(timing).unwrap();
+    let layer = shop.booking(&runs).with_timing(short()).unwrap();
     let (answer, run) = shop.begin(&layer, "evt_1", &runs).await;
     let (status, reason) = answer.await.unwrap();
     assert!(status == 503 && ["handler_timeout", "respond_by_passed"].contains(&reason), "{reason}");

@@ -161,10 +161,10 @@ pub(crate) fn booking(runs: &Runs) -> EventRouter {
     })
 }
 
-/// As short as a test can wait: 400 ms for an answer, 500 ms for a handler, a lease of two seconds.
+/// For handlers that run into their timeout: as short as a test can wait, and no shorter than a machine stands still.
 pub(crate) fn short() -> Timing {
     let millisecond = Duration::from_millis(1);
-    let timing = timing().with_respond_by(400 * millisecond).with_handler_timeout(500 * millisecond);
+    let timing = timing().with_respond_by(1_000 * millisecond).with_handler_timeout(1_200 * millisecond);
     let timing = timing.with_dead_letter_timeout(100 * millisecond).with_store_timeout(600 * millisecond);
-    timing.with_lease(2 * SECOND)
+    timing.with_lease(20 * SECOND)
 }

@@ -5,10 +5,10 @@ mod marks;
 
 use std::time::Duration;
 
-use self::marks::{Marks, impatient, is_never_new, short};
+use self::marks::{Marks, impatient, is_never_new};
 pub(crate) use crate::inbox::postgres::{Home, Store, connect, fresh};
 use crate::servers::PostgresServer;
-use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, Runs, SECOND, within_a_minute};
+use crate::stage::{DUPLICATE, HANDLED, IN_FLIGHT, Runs, SECOND, timing, within_a_minute};
 use tower_webhook::HandlerError;
 
 pub(crate) type Db = sqlx::Postgres;
@@ -45,7 +45,7 @@ async fn f08_a_server_that_is_down_at_the_claim_runs_nothing() {
     server.restart();
     reaches(&marks).await;
     assert_eq!(marks.handle(&layer, "evt_1").await, HANDLED);
-    assert_eq!(marks.send(&marks.layer(short()), "evt_1").await, DUPLICATE);
+    assert_eq!(marks.send(&marks.layer(timing()), "evt_1").await, DUPLICATE);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn f09_a_server_that_is_down_at_completion_is_told_later() {
     server.restart();
     assert!(layer.shutdown().drain(60 * SECOND).await.is_complete());
     assert!(layer.stats().completions_retried() > 0);
-    assert_eq!(marks.send(&marks.layer(short()), "evt_1").await, DUPLICATE);
+    assert_eq!(marks.send(&marks.layer(timing()), "evt_1").await, DUPLICATE);
     assert_eq!(marks.runs.starts.count(), 1);
 }
 
@@ -148,7 +148,7 @@ async fn t100_garbage_in_a_row_is_an_error_and_never_new() {
 #[tokio::test]
 async fn t100_a_table_of_other_types_is_an_error_and_never_new() {
     let marks = Marks::new().await;
-    let layer = marks.layer(short());
+    let layer = marks.layer(timing());
     assert_eq!(marks.handle(&layer, "evt_1").await, HANDLED);
     for change in [
         "ALTER TABLE tower_webhook_events ALTER state TYPE bytea USING convert_to(state, 'UTF8')",
@@ -156,7 +156,7 @@ async fn t100_a_table_of_other_types_is_an_error_and_never_new() {
         "ALTER TABLE tower_webhook_events RENAME TO other",
     ] {
         sqlx::raw_sql(change).execute(&marks.pool).await.unwrap();
-        assert_eq!(marks.send(&marks.layer(short()), "evt_1").await.0, 503, "{change}");
+        assert_eq!(marks.send(&marks.layer(timing()), "evt_1").await.0, 503, "{change}");
     }
     assert_eq!(marks.runs.starts.count(), 1);
 }

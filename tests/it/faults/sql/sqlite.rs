@@ -9,9 +9,9 @@ use sqlx::sqlite::SqlitePoolOptions;
 use tower_webhook::OnStoreFailure;
 use tower_webhook::dedup::SqliteStore;
 
-use self::marks::{Marks, impatient, is_never_new, short};
+use self::marks::{Marks, impatient, is_never_new};
 pub(crate) use crate::inbox::sqlite::{Home, Store, connect, fresh};
-use crate::stage::{DUPLICATE, HANDLED, SECOND, within_a_minute};
+use crate::stage::{DUPLICATE, HANDLED, SECOND, timing, within_a_minute};
 
 pub(crate) type Db = sqlx::Sqlite;
 
@@ -35,7 +35,7 @@ async fn f08_f09_a_file_that_is_locked_is_a_store_that_is_down() {
     assert_eq!(answer.await.unwrap(), HANDLED, "the work is done");
     other.rollback().await.unwrap();
     assert!(layer.shutdown().drain(60 * SECOND).await.is_complete());
-    assert_eq!(marks.send(&marks.layer(short()), "evt_1").await, DUPLICATE);
+    assert_eq!(marks.send(&marks.layer(timing()), "evt_1").await, DUPLICATE);
     // A claim that came too late is nobody's.
     sqlx::raw_sql("UPDATE tower_webhook_events SET ends_at = 0 WHERE state = 'in_flight'")
         .execute(&marks.pool)
@@ -47,12 +47,12 @@ async fn f08_f09_a_file_that_is_locked_is_a_store_that_is_down() {
 #[tokio::test]
 async fn f08_a_file_that_cannot_be_written_is_a_store_that_is_down() {
     let marks = Marks::new().await;
-    assert_eq!(marks.handle(&marks.layer(short()), "evt_1").await, HANDLED);
+    assert_eq!(marks.handle(&marks.layer(timing()), "evt_1").await, HANDLED);
     let options = SqliteStore::options(marks.home.path().join("shop.db")).read_only(true);
     let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
     let reading = Marks { store: SqliteStore::new(pool.clone()), pool, ..marks };
     for id in ["evt_1", "evt_2"] {
-        assert_eq!(reading.send(&reading.layer(short()), id).await, UNAVAILABLE, "{id}");
+        assert_eq!(reading.send(&reading.layer(timing()), id).await, UNAVAILABLE, "{id}");
     }
     assert_eq!(reading.runs.starts.count(), 1);
 }
@@ -136,14 +136,14 @@ async fn t100_garbage_in_a_row_is_an_error_and_never_new() {
 async fn t100_a_fence_that_is_no_number_fits_no_lease() {
     for fence in ["'x'", "X'01'", "''"] {
         let marks = Marks::new().await;
-        let layer = marks.layer(short());
+        let layer = marks.layer(timing());
         let (answer, run) = marks.begin(&layer, "evt_1").await;
         let statement = sqlx::AssertSqlSafe(format!("UPDATE tower_webhook_events SET fence = {fence}"));
         sqlx::raw_sql(statement).execute(&marks.pool).await.unwrap();
         run.succeed();
         assert_eq!(answer.await.unwrap(), HANDLED, "the work is done");
         assert_eq!(layer.stats().leases_lost(), 1, "{fence}");
-        assert_eq!(marks.send(&marks.layer(short()), "evt_1").await, DUPLICATE);
+        assert_eq!(marks.send(&marks.layer(timing()), "evt_1").await, DUPLICATE);
     }
 }
 

@@ -43,7 +43,7 @@ async fn a_statement_that_was_cut_off_keeps_its_place_until_it_ends() {
     let shop = Shop::with_connections(2).await;
     let slow = tower_webhook::EventRouter::new().fallback(
         async |_: tower_webhook::Delivery, mut tx: crate::inbox::postgres::shop::Tx| {
-            sqlx::query("SELECT pg_sleep(1.5)").execute(&mut *tx).await.map(drop)
+            sqlx::query("SELECT pg_sleep(3)").execute(&mut *tx).await.map(drop)
         },
     );
     let slow = shop.layer(slow).with_timing(crate::inbox::postgres::shop::short()).unwrap();
