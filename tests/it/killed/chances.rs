@@ -127,10 +127,11 @@ async fn the_long_form() {
         }
         let (happened, lost) = site.happened().await;
         println!(
-            "{platform}: {rounds} rounds, {happened} events, each handled once, no delivery answered 401"
+            "{platform}: {rounds} rounds, {happened} events: none lost or doubled by us, no delivery answered 401"
         );
-        let fetched = if platform == Platform::CasaPay { "and fetched" } else { "which nobody can fetch" };
-        println!("    but {lost}, sent to nobody but an endpoint whose secret was lost, {fetched}");
+        let fetched =
+            if platform == Platform::CasaPay { "and then fetched" } else { "which nobody can fetch" };
+        println!("    {lost} of them sent to nobody but an endpoint whose secret was lost, {fetched}");
         for (state, times) in found {
             println!("{times:8}  {state}");
         }
