@@ -125,7 +125,13 @@ async fn the_long_form() {
             }
             site.is_whole(&format!("{platform}, round {round}")).await;
         }
-        println!("{platform}: {rounds} rounds, {} events, all handled once, no 401", site.happened().await);
+        let (happened, lost) = site.happened().await;
+        println!(
+            "{platform}: {rounds} rounds, {happened} events: none lost or doubled by us, no delivery answered 401"
+        );
+        let fetched =
+            if platform == Platform::CasaPay { "and then fetched" } else { "which nobody can fetch" };
+        println!("    {lost} of them sent to nobody but an endpoint whose secret was lost, {fetched}");
         for (state, times) in found {
             println!("{times:8}  {state}");
         }

@@ -48,9 +48,10 @@ impl Site {
         within_a_minute(emitted).await;
     }
 
-    /// How many events were sent.
-    pub(super) async fn happened(&self) -> usize {
-        self.traffic.halted().await.len()
+    /// How many events were sent, and how many of them to nobody but endpoints whose secret was lost.
+    pub(super) async fn happened(&self) -> (usize, usize) {
+        let events = self.traffic.halted().await;
+        (events.len(), events.values().filter(|to| to.is_subset(&self.lost)).count())
     }
 
     /// The number of the last delivery that has ended.
