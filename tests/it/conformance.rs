@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,37 @@ pub(crate) fn acquired(claim: Result<Claim, StoreError>) -> Lease {
 pub(crate) async fn finish(store: &impl DedupStore, id: &str) {
     let lease = acquired(store.claim(&request(id)).await);
     assert_eq!(store.complete(&lease, WEEK).await.unwrap(), Completion::Completed);
+}
+
+/// A machine that stands still: it sleeps longer than it is asked to, `times` over, on the store's clock and its own.
+fn on_a_machine_that_stands_still(times: u32) -> Suite<LruStore> {
+    const LEASE: Duration = Duration::from_millis(20);
+    let (clock, left) = (manual_clock(), AtomicU32::new(times));
+    let passing = clock.clone();
+    Suite::new(move || {
+        let store = LruStore::with_clock(1_000, clock.clone());
+        async move { store }
+    })
+    .with_lease(LEASE)
+    .with_sleep(move |time| {
+        passing.advance(time);
+        if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            passing.advance(3 * Duration::from_secs(1));
+            std::thread::sleep(LEASE);
+        }
+        async {}
+    })
+}
+
+#[tokio::test]
+async fn what_came_too_late_to_tell_is_tried_again() {
+    on_a_machine_that_stands_still(3).run(Check::LeaseExpiry).await.unwrap();
+    let failure = on_a_machine_that_stands_still(u32::MAX).run(Check::LeaseExpiry).await.unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "lease_expiry: expected answers while a lease of 20ms lasts, \
+         found none in 5 attempts: the store or the machine needs a longer one",
+    );
 }
 
 mod lru {

@@ -1,6 +1,6 @@
 //! The checks, each documented at its variant of [`Check`](super::Check).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::trial::{Event, LONG, Trial, cut_off};
@@ -76,15 +76,18 @@ pub(super) async fn done_is_final<St: DedupStore>(trial: &Trial<'_, St>) -> Chec
 }
 
 pub(super) async fn lease_expiry<St: DedupStore>(trial: &Trial<'_, St>) -> Checked {
-    let event = trial.event("", trial.lease());
+    let (event, begun) = (trial.event("", trial.lease()), Instant::now());
     trial.acquire(&event, "the claim of a new event").await?;
     // A slow store has the last quarter for the way there and back.
     let quarter = trial.lease() / 4;
     trial.pass(3 * quarter).await;
-    trial.expect_in_flight(&event, "a claim at three quarters of the lease").await?;
+    let found = trial.expect_in_flight(&event, "a claim at three quarters of the lease").await;
+    trial.while_it_lasts(begun, trial.lease(), found)?;
     trial.outlast(quarter).await;
+    let begun = Instant::now();
     trial.acquire(&event, "a claim after the end of the lease").await?;
-    trial.expect_in_flight(&event, "a duplicate of the take-over").await?;
+    let found = trial.expect_in_flight(&event, "a duplicate of the take-over").await;
+    trial.while_it_lasts(begun, trial.lease(), found)?;
     Ok(())
 }
 
@@ -208,8 +211,10 @@ pub(super) async fn dropped_claim<St: DedupStore>(trial: &Trial<'_, St>) -> Chec
     }
     trial.outlast(trial.lease()).await;
     for event in &events {
+        let begun = Instant::now();
         trial.acquire(event, "a claim after the lease of a dropped claim").await?;
-        trial.expect_in_flight(event, "a duplicate of it").await?;
+        let found = trial.expect_in_flight(event, "a duplicate of it").await;
+        trial.while_it_lasts(begun, trial.lease(), found)?;
     }
     Ok(())
 }
@@ -239,9 +244,11 @@ pub(super) async fn retention_expiry<St: DedupStore>(trial: &Trial<'_, St>) -> C
     let third = trial.lease().max(Duration::from_secs(1));
     let event = trial.event("", LONG);
     let lease = trial.acquire(&event, "the claim of a new event").await?;
+    let begun = Instant::now();
     trial.complete(&lease, 3 * third).await?;
     trial.pass(2 * third).await;
-    trial.expect_done(&event, "a claim at two thirds of the retention").await?;
+    let found = trial.expect_done(&event, "a claim at two thirds of the retention").await;
+    trial.while_it_lasts(begun, 3 * third, found)?;
     trial.outlast(third).await;
     trial.acquire(&event, "a claim after the end of the retention").await?;
     trial.expect_in_flight(&event, "a second claim after the end of the retention").await?;

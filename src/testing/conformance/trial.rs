@@ -6,8 +6,9 @@ use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -53,12 +54,32 @@ pub(super) struct Trial<'a, St> {
     pub(super) store: Arc<St>,
     /// Different in every run of every check, so that one server can be shared.
     nonce: String,
+    late: AtomicBool,
 }
 
 impl<'a, St: DedupStore> Trial<'a, St> {
     pub(super) fn new(suite: &'a Suite<St>, check: Check, store: Arc<St>) -> Self {
         let nonce = format!("{:016x}", RandomState::new().hash_one(check));
-        Self { suite, check, store, nonce }
+        Self { suite, check, store, nonce, late: AtomicBool::new(false) }
+    }
+
+    /// Whether the check failed by what it came too late to see.
+    pub(super) fn was_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    /// Takes what was found while something had to last still, which began after `begun` and was to last for `time`. Found
+    /// behind its end, as on a machine that stood still, it is nothing that the store did wrong.
+    pub(super) fn while_it_lasts<T>(
+        &self,
+        begun: Instant,
+        time: Duration,
+        found: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if found.is_err() && begun.elapsed() >= time {
+            self.late.store(true, Ordering::Relaxed);
+        }
+        found
     }
 
     /// The lease that the check may wait for.

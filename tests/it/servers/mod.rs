@@ -8,6 +8,7 @@ mod supervised;
 
 use std::net::TcpListener;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use postgres::PostgresServer;
@@ -37,11 +38,13 @@ pub(crate) async fn postgres_database() -> String {
     }
 }
 
-/// A port that is free now. It is below those that a system hands out by itself, so that no client's end of a
-/// connection takes it while a server restarts.
+/// A port that is free now, and that nobody else in this process is given: its owner binds it only later. It is below
+/// those that a system hands out by itself, so that no client's end of a connection takes it while a server restarts.
 pub(crate) fn free_port() -> u16 {
+    static NEXT: OnceLock<AtomicU64> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU64::new(random() % 12_000));
     for _ in 0..1_000 {
-        let port = 20_000 + u16::try_from(random() % 12_000).unwrap();
+        let port = 20_000 + u16::try_from(next.fetch_add(1, Ordering::Relaxed) % 12_000).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
