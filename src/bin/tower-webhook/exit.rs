@@ -22,7 +22,11 @@ const TABLE: [(Exit, &str); 8] = [
     (Exit::Configuration, "there is no secret or API key, it is not accepted, or a setting is missing"),
     (Exit::Unreachable, "some request got no answer: no connection, or not in time"),
     (Exit::Input, "a file cannot be read or does not hold what it should, or output cannot be written"),
-    (Exit::Interrupted, "ended by Ctrl-C"),
+    (
+        Exit::Unreadable,
+        "verify: the request verifies, but no event can be read from it, which a receiver answers 500",
+    ),
+    (Exit::Interrupted, "ended by Ctrl-C, SIGTERM or SIGHUP"),
 ];
 
 impl Exit {

@@ -323,7 +323,7 @@ mod interrupted {
     use std::process::Stdio;
     use std::time::{Duration, SystemTime};
 
-    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::process::Signal;
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::process::{Child, Command};
 
@@ -358,33 +358,38 @@ mod interrupted {
         child
     }
 
-    fn interrupt(child: &Child) {
-        let id = i32::try_from(child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
-    }
+    /// From the keyboard, by a deployment, and by a terminal that is closed.
+    const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
     #[tokio::test]
     async fn a_creation_is_finished_first() {
-        let world = World::start().await;
-        let child = creating(&world, Duration::from_secs(2)).await;
-        interrupt(&child);
-        let output = child.wait_with_output().await.unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(String::from_utf8(output.stderr).unwrap().contains("is being finished"));
-        assert_eq!(world.saved().len(), 1);
-        assert!(world.secret().len() >= 16);
+        let ran = SIGNALS.map(async |signal| {
+            let world = World::start().await;
+            let child = creating(&world, Duration::from_secs(2)).await;
+            send(&child, signal);
+            let output = child.wait_with_output().await.unwrap();
+            assert_eq!(output.status.code(), Some(0), "{signal:?}: {output:?}");
+            assert!(String::from_utf8(output.stderr).unwrap().contains("is being finished"));
+            assert_eq!(world.saved().len(), 1);
+            assert!(world.secret().len() >= 16);
+        });
+        futures_util::future::join_all(ran).await;
     }
 
     #[tokio::test]
     async fn who_insists_is_told_what_may_be_left() {
-        let world = World::start().await;
-        let mut child = creating(&world, Duration::from_secs(60)).await;
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        interrupt(&child);
-        assert!(said.next_line().await.unwrap().unwrap().contains("is being finished"));
-        interrupt(&child);
-        assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
-        assert_eq!(child.wait().await.unwrap().code(), Some(130));
+        for (first, second) in
+            [(Signal::INT, Signal::INT), (Signal::TERM, Signal::INT), (Signal::INT, Signal::HUP)]
+        {
+            let world = World::start().await;
+            let mut child = creating(&world, Duration::from_secs(60)).await;
+            let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+            send(&child, first);
+            assert!(said.next_line().await.unwrap().unwrap().contains("is being finished"));
+            send(&child, second);
+            assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
+            assert_eq!(child.wait().await.unwrap().code(), Some(130));
+        }
     }
 
     /// Whoever waits for it goes on when it is dead, and not when what it left has become old.
@@ -410,3 +415,4 @@ mod interrupted {
         assert_eq!((third.status.code(), &*third.stderr), (Some(0), &b""[..]), "{third:?}");
     }
 }
+    use super::super::interrupt::send;
