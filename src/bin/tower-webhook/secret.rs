@@ -156,6 +156,31 @@ impl SecretArgs {
         )))
     }
 
+    /// The name of the variable that a shell takes the secret from, later and by itself.
+    pub(crate) fn variable(&self, platform: &Platform) -> Result<String, Failure> {
+        if self.secret_file.is_some() || self.development {
+            return Err(Failure::usage(format!(
+                "{} sends the secret itself, which the command takes from a variable: give --secret-env VARIABLE, or set \
+                 {}",
+                platform.name(),
+                platform.preset.variable("WEBHOOK_SECRET")
+            )));
+        }
+        let Some(name) = &self.secret_env else { return Ok(platform.preset.variable("WEBHOOK_SECRET")) };
+        // It is printed. A name that is set is one, and no secret in its place.
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let shown = "the variable that --secret-env names";
+        if !is_name {
+            return Err(Failure::configuration(format!("{shown} has no name that a shell takes")));
+        }
+        match read_variable(name) {
+            Ok(Some(_)) => Ok(name.clone()),
+            Ok(None) => Err(Failure::configuration(format!("{shown} is not set"))),
+            Err(why) => Err(Failure::configuration(format!("{shown} {why}"))),
+        }
+    }
+
     /// The secret before the present one, which receivers accept beside it. Whoever says where the secret is means that
     /// one alone.
     pub(crate) fn previous(&self, platform: &Platform) -> Result<Option<Found>, Failure> {
