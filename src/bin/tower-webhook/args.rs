@@ -167,7 +167,7 @@ pub(crate) enum Tamper {
 /// FILE holds raw HTTP/1 requests one after the other, or lines of JSON: {"headers":{..},"body":".."} (or
 /// "body_base64"), or a delivery as this library stores it.
 ///
-/// Requests are sent with their exact bytes, and their headers but for those of one connection (host, content-length,
+/// Requests are sent with their method, their exact bytes, and their headers but for those of one connection (host, content-length,
 /// connection and what it names, transfer-encoding and the like). So they go by https, or to this machine. Every one is
 /// expected to be answered 2xx.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tower_webhook::testing::{SampleEvent, SignedRequest, sample_payload, sample_type};
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Send, output: &Output) -> Result<Exit, Failure> {
                 };
                 for _ in 0..times {
                     let (headers, body) = source.request(&event);
-                    sent.push(client.send(headers, body).await);
+                    sent.push(client.send(Method::POST, headers, body).await);
                     bar.inc(1);
                 }
                 sent
