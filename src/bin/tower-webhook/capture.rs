@@ -15,6 +15,7 @@ use tower_webhook::Delivery;
 
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::secret::shown;
 
 /// A capture is read whole: this is a million small requests.
 const MAX_BYTES: u64 = 1 << 30;
@@ -45,7 +46,7 @@ pub(crate) struct Captured {
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(path: &Path, output: &Output) -> Result<Vec<u8>, Failure> {
-    let name = if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() };
+    let name = if is_stdin(path) { "standard input".to_owned() } else { shown(path) };
     let failed = |error: io::Error| Failure::input(format!("{name}: {error}"));
     let source: Box<dyn Read> =
         if is_stdin(path) { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };

@@ -15,7 +15,7 @@ use crate::client::{Answer, Answers, Client, Sent, is_loopback, progress_bar};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::platform::Platform;
-use crate::secret::Purpose;
+use crate::secret::{Purpose, shown};
 
 pub(crate) async fn run(args: &Send, output: &Output) -> Result<Exit, Failure> {
     let client = Client::new(args.url.clone())?;
@@ -103,7 +103,7 @@ impl Source {
                 // Errors of the parser quote the text, which is nobody's business: the place is enough.
                 serde_json::from_slice(&text).map_err(|error| {
                     let (line, column) = (error.line(), error.column());
-                    Failure::input(format!("{} is no JSON at line {line}, column {column}", path.display()))
+                    Failure::input(format!("{} is no JSON at line {line}, column {column}", shown(path)))
                 })?
             }
             None => RawValue::from_string(sample_payload(&platform.provider, event_type))
