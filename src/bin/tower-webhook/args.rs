@@ -90,7 +90,8 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
 
-    /// File with the request as it was on the wire: request line, headers, an empty line, the body; - is standard input
+    /// File with the request as it was on the wire: request line, headers, an empty line, the body; or as a line of
+    /// JSON, as `replay` takes it; - is standard input
     #[arg(long, value_name = "FILE", required_unless_present = "headers")]
     pub(crate) request: Option<PathBuf>,
 
@@ -222,7 +223,6 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
         SECRET_OPTIONS.iter().find(|option| **option == name).copied()
     };
     if let Some(option) = arguments.iter().skip(1).find_map(names_secret) {
-        return Err(Refused::Mistaken(Failure::usage(format!(
         // Endpoints are managed with a key of the API; a secret of webhooks is another thing there, too.
         let is_key =
             arguments.iter().skip(1).any(|argument| argument == "endpoints") && !option.contains("secret");
@@ -231,6 +231,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
         } else {
             "<NAME>_WEBHOOK_SECRET, or give --secret-env VARIABLE or --secret-file FILE"
         };
+        return Err(Refused::Mistaken(Failure::usage(format!(
             "there is no {option}: what stands on a command line is in the list of processes, where every user of this \
              machine can read it, and in the shell's history. Set the variable {instead}. If this was a real secret, \
              replace it"
@@ -245,7 +246,6 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
             _ if arguments.iter().any(|argument| has_credentials(&argument.to_string_lossy())) => {
                 Refused::Mistaken(credentials_shown())
             }
-            _ => {
             _ if arguments.iter().skip(1).any(|argument| repeats_secret(&text, &argument.to_string_lossy())) => {
                 Refused::Mistaken(Failure::usage(
                     "the command line is mistaken, and something in it looks like a secret, so that it is not repeated \
@@ -253,6 +253,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
                      --help says what is taken",
                 ))
             }
+            _ => {
                 let text = text.strip_prefix("error: ").unwrap_or(&text);
                 Refused::Mistaken(Failure::usage(text.trim_end()))
             }
@@ -260,13 +261,13 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
     })
 }
 
-/// Whether there is a URL with a user or a password in it, well-formed or not.
 /// Whether a text quotes an argument, or the value of an option, that is likely a secret.
 fn repeats_secret(text: &str, argument: &str) -> bool {
     let value = argument.split_once('=').filter(|_| argument.starts_with('-')).map(|(_, value)| value);
     [Some(argument), value].into_iter().flatten().any(|given| looks_secret(given) && text.contains(given))
 }
 
+/// Whether there is a URL with a user or a password in it, well-formed or not.
 fn has_credentials(argument: &str) -> bool {
     let authority = argument.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
     authority.is_some_and(|authority| authority.contains('@'))
@@ -293,7 +294,6 @@ mod tests {
             }
         }
     }
-}
 
     #[test]
     fn for_endpoints_a_key_is_what_the_api_takes() {
@@ -313,3 +313,4 @@ mod tests {
         let said = refused(&["tower-webhook", "endpoints", "create", "--secret=hunter2"]);
         assert!(said.contains("<NAME>_WEBHOOK_SECRET") && said.contains("--secret-file"), "{said}");
     }
+}

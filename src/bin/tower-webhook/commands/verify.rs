@@ -119,13 +119,21 @@ fn is_right(diagnosis: &Diagnosis) -> bool {
 
 fn captured(args: &Verify, output: &Output) -> Result<Captured, Failure> {
     match (&args.request, &args.headers, &args.body) {
-        (Some(request), ..) => capture::request(&capture::read(request, output)?),
+        (Some(request), ..) => {
+            let captured = capture::request(&capture::read(request, output)?)?;
+            if captured.is_stored {
+                return Err(Failure::usage(
+                    "this is a stored delivery, which keeps no signature: it was verified when it came",
+                ));
+            }
+            Ok(captured)
+        }
         (None, Some(headers), Some(body)) => {
             if capture::is_stdin(headers) && capture::is_stdin(body) {
                 return Err(Failure::usage("headers and body cannot both come from standard input"));
             }
-            let (method, headers) = capture::headers(&capture::read(headers, output)?)?;
-            Ok(Captured { method, headers, body: capture::read(body, output)?.into(), is_stored: false })
+            let head = capture::headers(&capture::read(headers, output)?)?;
+            Ok(head.with_body(capture::read(body, output)?))
         }
         _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
     }
