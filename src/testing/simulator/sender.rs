@@ -192,7 +192,7 @@ fn is_wanted(state: &State, delivery: &Delivery) -> bool {
 async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
     delivery.attempt += 1;
     let (outgoing, how, copies) = match prepare(shared, delivery) {
-        Prepared::Request(outgoing, how, copies) => (Arc::new(outgoing), how, copies),
+        Prepared::Request(outgoing, how, copies) => (outgoing, how, copies),
         Prepared::Unwanted => return None,
         Prepared::Panicked => {
             let why = "the code that composes the body panicked".to_owned();
@@ -214,7 +214,7 @@ async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
 
 enum Prepared {
     /// Composed and signed, how to send it, and how often.
-    Request(Outgoing, How, u32),
+    Request(Arc<Outgoing>, How, u32),
     /// The endpoint no longer wants it.
     Unwanted,
     /// Code of the simulator's user did.
@@ -264,7 +264,8 @@ fn request(shared: &Shared, delivery: &mut Delivery, body: Bytes) -> Option<Prep
         .with_uri(url.as_str())
         .at_unix(if original { first } else { now })
         .build();
-    Some(Prepared::Request(Outgoing { url, headers: signed.into_parts().0.headers, body }, how, copies))
+    let outgoing = Outgoing { url, headers: signed.into_parts().0.headers, body };
+    Some(Prepared::Request(Arc::new(outgoing), how, copies))
 }
 
 fn body(shared: &Shared, event: &Event, api_version: &str) -> Value {
