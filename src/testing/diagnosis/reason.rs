@@ -698,6 +698,36 @@ mod tests {
         }
     }
 
+    /// As many as the documentation says, whatever is signed.
+    #[test]
+    fn no_preset_and_no_body_takes_more_signatures() {
+        let body = "{\"id\": \"evt_1\",\"created\":1699999000,\"a\":\"é/<'=+\\r\"}\r\n";
+        let mut most = 0;
+        for preset in crate::provider::catalogue() {
+            let mut provider = preset.provider();
+            if let Ok(url) = provider.clone().with_public_url("https://shop.example/hook?a=b") {
+                provider = url;
+            }
+            let Some(secret) = crate::testing::development_secret(&provider) else { continue };
+            let request = SignedRequest::new(&provider, &secret, body).at_unix(NOW).build();
+            let mut request = request.map(|body| body.into_bytes());
+            for (name, value) in [("host", "other.example"), ("date", "Tue, 14 Nov 2023 22:14:20 GMT")] {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+            for other in [
+                "another-signing-secret",
+                "whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
+                "0123456789abcdef0123456789abcdef",
+            ] {
+                let found = diagnose(&provider, other, &request, at);
+                most = most.max(found.tries);
+                assert!(found.tries <= 80, "{}: {}", preset.name(), found.tries);
+            }
+        }
+        assert!(most > 40, "{most}: nothing was tried");
+    }
+
     #[test]
     fn a_body_of_any_size_is_no_more_work() {
         let long = format!("[\"{}\"]", "é/<".repeat(100_000));

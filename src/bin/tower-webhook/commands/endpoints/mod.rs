@@ -165,16 +165,21 @@ fn file(directory: &Path, provider: Name, id: &str) -> PathBuf {
     directory.join(format!("{}.{id}.secret", provider.as_str()))
 }
 
+/// No two of so many names that chance has made are there already.
+const MAX_TRIES: u32 = 16;
+
 /// A secret that is shown once must find its place: better to know before the endpoint is there.
 fn check_writable(directory: &Path) -> Result<(), Failure> {
+    let mut tries = 0;
     loop {
+        tries += 1;
         // Another name with each turn, in whatever container: processes there share their ids, and one that dies leaves
         // its file behind.
         let name = format!(".tower-webhook.{:016x}", RandomState::new().hash_one(std::process::id()));
         let probe = directory.join(name);
         match File::create_new(&probe).and_then(|_| fs::remove_file(&probe)) {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_TRIES => {}
             Err(error) => {
                 return Err(Failure::input(format!("--save-to {}: {error}", directory.display())));
             }
