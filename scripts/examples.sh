@@ -610,7 +610,8 @@ control schedule '{"platform":"casapay","schedule":"default"}' >/dev/null
 { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null || true
 event=$(invoice_paid)
 the_provider "$event to $endpoint, attempt 1: "
-start_code "$receiver" "${loop[@]}" ADDR="${base#http://}"
+# By its other name.
+start_code "$receiver" "${loop[@]}" ADDR="${base#http://}" PROVIDER_API="${provider_url/127.0.0.1/localhost}"
 wait_for "\"$event\""
 passed 'loop: an event of the pause comes after SIGKILL and a new start'
 if grep -qxF "# casapay: endpoint $endpoint: unchanged" "$work/out"; then
@@ -648,7 +649,7 @@ if [ "$code" -eq 1 ] && grep -qF 'others may enter' "$work/program"; then
 else
     failed "loop: a directory that others may enter: exit status $code"
 fi
-for url in http://192.0.2.1:4000 https://127.0.0.1:4000 127.0.0.1:4000; do
+for url in http://192.0.2.1:4000 https://127.0.0.1:4000 127.0.0.1:4000 http://localhost.example:4000 http://localhost:x; do
     code=0
     env ADDR=127.0.0.1:0 PROVIDER_API="$url" timeout 10 "$receiver" >"$work/program" 2>&1 || code=$?
     if [ "$code" -eq 1 ] && grep -qF 'PROVIDER_API is the URL of' "$work/program"; then

@@ -24,7 +24,7 @@ use crate::tenants::{Registry, TenantCache, Tenants};
 use crate::timing::Timing;
 
 /// One mebibyte: more than any documented event, little enough that a thousand strangers cannot fill a machine.
-const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
+pub(crate) const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
 /// Handlers at once. Those that outlived their request count, which an outer concurrency limit would miss.
 const DEFAULT_MAX_IN_FLIGHT: usize = 1024;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::env::{self, VarError};
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use tower_webhook::endpoints::{
@@ -38,8 +38,7 @@ impl Subscriber {
     /// From the environment; `None` where `PROVIDER_API` is not set.
     pub(crate) fn from_env() -> Result<Option<Self>, BoxError> {
         let Some(url) = variable("PROVIDER_API")? else { return Ok(None) };
-        let address = url.trim_end_matches('/').strip_prefix("http://").and_then(|api| api.parse().ok());
-        let Some(api) = address.filter(|api: &SocketAddr| api.ip().is_loopback()) else {
+        let Some(api) = loopback(&url) else {
             return Err("PROVIDER_API is the URL of `provider`, such as http://127.0.0.1:4000".into());
         };
         let directory = variable("SECRETS_DIR")?.map_or_else(|| default_directory(api), PathBuf::from);
@@ -151,6 +150,16 @@ impl Subscriber {
         }
         error.into()
     }
+}
+
+/// The address of an http URL of this machine, which `localhost` is a name of.
+fn loopback(url: &str) -> Option<SocketAddr> {
+    let api = url.trim_end_matches('/').strip_prefix("http://")?;
+    let address: SocketAddr = match api.strip_prefix("localhost:") {
+        Some(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)),
+        None => api.parse().ok()?,
+    };
+    address.ip().is_loopback().then_some(address)
 }
 
 /// An environment variable, if it is set.

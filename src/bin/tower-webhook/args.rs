@@ -12,7 +12,7 @@ use crate::client::{credentials_shown, http_url};
 use crate::commands::endpoints::Endpoints;
 use crate::exit::{self, Failure};
 use crate::platform::{ProviderArgs, preset};
-use crate::secret::SecretArgs;
+use crate::secret::{SecretArgs, looks_secret};
 
 /// Signs, verifies, sends and replays webhooks of some seventy providers.
 ///
@@ -90,7 +90,8 @@ pub(crate) struct Verify {
     #[command(flatten)]
     pub(crate) secret: SecretArgs,
 
-    /// File with the request as it was on the wire: request line, headers, an empty line, the body; - is standard input
+    /// File with the request as it was on the wire: request line, headers, an empty line, the body; or as a line of
+    /// JSON, as `replay` takes it; - is standard input
     #[arg(long, value_name = "FILE", required_unless_present = "headers")]
     pub(crate) request: Option<PathBuf>,
 
@@ -167,7 +168,7 @@ pub(crate) enum Tamper {
 /// FILE holds raw HTTP/1 requests one after the other, or lines of JSON: {"headers":{..},"body":".."} (or
 /// "body_base64"), or a delivery as this library stores it.
 ///
-/// Requests are sent with their exact bytes, and their headers but for those of one connection (host, content-length,
+/// Requests are sent with their method, their exact bytes, and their headers but for those of one connection (host, content-length,
 /// connection and what it names, transfer-encoding and the like). So they go by https, or to this machine. Every one is
 /// expected to be answered 2xx.
 #[derive(Debug, clap::Args)]
@@ -222,10 +223,18 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
         SECRET_OPTIONS.iter().find(|option| **option == name).copied()
     };
     if let Some(option) = arguments.iter().skip(1).find_map(names_secret) {
+        // Endpoints are managed with a key of the API; a secret of webhooks is another thing there, too.
+        let is_key =
+            arguments.iter().skip(1).any(|argument| argument == "endpoints") && !option.contains("secret");
+        let instead = if is_key {
+            "<NAME>_API_KEY, or give --key-env VARIABLE or --key-file FILE"
+        } else {
+            "<NAME>_WEBHOOK_SECRET, or give --secret-env VARIABLE or --secret-file FILE"
+        };
         return Err(Refused::Mistaken(Failure::usage(format!(
             "there is no {option}: what stands on a command line is in the list of processes, where every user of this \
-             machine can read it, and in the shell's history. Set the variable <NAME>_WEBHOOK_SECRET, or give \
-             --secret-env VARIABLE or --secret-file FILE. If this was a real secret, replace it"
+             machine can read it, and in the shell's history. Set the variable {instead}. If this was a real secret, \
+             replace it"
         ))));
     }
     let parsed = Args::command().try_get_matches_from(arguments);
@@ -237,12 +246,25 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Args, Refused> {
             _ if arguments.iter().any(|argument| has_credentials(&argument.to_string_lossy())) => {
                 Refused::Mistaken(credentials_shown())
             }
+            _ if arguments.iter().skip(1).any(|argument| repeats_secret(&text, &argument.to_string_lossy())) => {
+                Refused::Mistaken(Failure::usage(
+                    "the command line is mistaken, and something in it looks like a secret, so that it is not repeated \
+                     here: what stands on a command line is in the list of processes. If it was a real one, replace it. \
+                     --help says what is taken",
+                ))
+            }
             _ => {
                 let text = text.strip_prefix("error: ").unwrap_or(&text);
                 Refused::Mistaken(Failure::usage(text.trim_end()))
             }
         }
     })
+}
+
+/// Whether a text quotes an argument, or the value of an option, that is likely a secret.
+fn repeats_secret(text: &str, argument: &str) -> bool {
+    let value = argument.split_once('=').filter(|_| argument.starts_with('-')).map(|(_, value)| value);
+    [Some(argument), value].into_iter().flatten().any(|given| looks_secret(given) && text.contains(given))
 }
 
 /// Whether there is a URL with a user or a password in it, well-formed or not.
@@ -271,5 +293,24 @@ mod tests {
                 assert!(!failure.message.contains("hunter2"));
             }
         }
+    }
+
+    #[test]
+    fn for_endpoints_a_key_is_what_the_api_takes() {
+        let refused = |arguments: &[&str]| {
+            let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+            let Err(Refused::Mistaken(failure)) = parse(&arguments) else {
+                panic!("{arguments:?} are taken")
+            };
+            failure.message
+        };
+        for option in ["--key", "--api-key", "--token", "--password"] {
+            let said = refused(&["tower-webhook", "--json", "endpoints", "list", option, "hunter2"]);
+            assert!(said.contains("<NAME>_API_KEY") && said.contains("--key-file"), "{said}");
+            assert!(!said.contains("WEBHOOK_SECRET"), "{said}");
+            assert!(refused(&["tower-webhook", "send", option, "hunter2"]).contains("<NAME>_WEBHOOK_SECRET"));
+        }
+        let said = refused(&["tower-webhook", "endpoints", "create", "--secret=hunter2"]);
+        assert!(said.contains("<NAME>_WEBHOOK_SECRET") && said.contains("--secret-file"), "{said}");
     }
 }

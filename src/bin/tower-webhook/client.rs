@@ -81,9 +81,9 @@ impl Client {
         Ok(Self { client, url })
     }
 
-    pub(crate) async fn send(&self, headers: HeaderMap, body: Bytes) -> Sent {
+    pub(crate) async fn send(&self, method: Method, headers: HeaderMap, body: Bytes) -> Sent {
         let started = Instant::now();
-        let mut request = Request::new(Method::POST, self.url.clone());
+        let mut request = Request::new(method, self.url.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
         let (answer, excerpt) = match self.exchange(request).await {

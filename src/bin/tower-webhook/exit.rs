@@ -10,11 +10,12 @@ pub(crate) enum Exit {
     Configuration,
     Unreachable,
     Input,
+    Unreadable,
     Interrupted,
 }
 
 /// What each code stands for, in the order of their numbers.
-const TABLE: [(Exit, &str); 8] = [
+const TABLE: [(Exit, &str); 9] = [
     (Exit::Done, "done: verified, or every answer is as it should be"),
     (Exit::Answered, "some request was answered otherwise"),
     (Exit::Usage, "the command line is mistaken"),
@@ -22,7 +23,11 @@ const TABLE: [(Exit, &str); 8] = [
     (Exit::Configuration, "there is no secret or API key, it is not accepted, or a setting is missing"),
     (Exit::Unreachable, "some request got no answer: no connection, or not in time"),
     (Exit::Input, "a file cannot be read or does not hold what it should, or output cannot be written"),
-    (Exit::Interrupted, "ended by Ctrl-C"),
+    (
+        Exit::Unreadable,
+        "verify: the request verifies, but no event can be read from it, which a receiver answers 500",
+    ),
+    (Exit::Interrupted, "ended by Ctrl-C, SIGTERM or SIGHUP"),
 ];
 
 impl Exit {
@@ -35,7 +40,8 @@ impl Exit {
             Self::Configuration => 4,
             Self::Unreachable => 5,
             Self::Input => 6,
-            // As shells have it for programs that the signal killed.
+            Self::Unreadable => 7,
+            // As shells have it for programs that Ctrl-C killed. One code for all signals: which it was, its sender knows.
             Self::Interrupted => 130,
         }
     }
@@ -50,6 +56,7 @@ impl Exit {
             Self::Configuration => "configuration",
             Self::Unreachable => "unreachable",
             Self::Input => "input",
+            Self::Unreadable => "unreadable",
             Self::Interrupted => "interrupted",
         }
     }
@@ -121,7 +128,7 @@ mod tests {
     #[test]
     fn the_table_is_complete_and_in_order() {
         let codes = TABLE.map(|(exit, _)| exit.code());
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
         assert!(help().contains("\n  3    verify: "));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`args`] is the command line, [`commands`] has a file for each command. What they share: [`secret`] reads secrets
 //! from anywhere but the command line, [`capture`] reads requests that somebody has kept, [`platform`] is a preset with
-//! what the environment says of it, [`client`] sends, [`interrupt`] takes Ctrl-C, [`output`] writes for people and for programs, and [`exit`] has
-//! the table of exit codes.
+//! what the environment says of it, [`client`] sends, [`interrupt`] takes Ctrl-C and other signals, [`output`] writes for
+//! people and for programs, and [`exit`] has the table of exit codes.
 
 mod args;
 mod capture;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 
 fn run(Args { command, .. }: Args, output: &Output) -> Result<Exit, Failure> {
     let output = *output;
-    // All of them run within a runtime, which takes Ctrl-C.
+    // All of them run within a runtime, which takes signals.
     client::block_on(async {
         interrupt::watch(output);
         match command {

@@ -115,7 +115,7 @@ impl SecretArgs {
     ) -> Result<Found, Failure> {
         if let Some(path) = &self.secret_file {
             let text = read_file(path, output)?;
-            return Ok(Found { text, source: format!("the secret in {}", path.display()) });
+            return Ok(Found { text, source: format!("the secret in {}", shown(path)) });
         }
         if let Some(variable) = &self.secret_env {
             // The name is not repeated: who gives the secret in its place shall not see it in a log.
@@ -156,6 +156,31 @@ impl SecretArgs {
         )))
     }
 
+    /// The name of the variable that a shell takes the secret from, later and by itself.
+    pub(crate) fn variable(&self, platform: &Platform) -> Result<String, Failure> {
+        if self.secret_file.is_some() || self.development {
+            return Err(Failure::usage(format!(
+                "{} sends the secret itself, which the command takes from a variable: give --secret-env VARIABLE, or set \
+                 {}",
+                platform.name(),
+                platform.preset.variable("WEBHOOK_SECRET")
+            )));
+        }
+        let Some(name) = &self.secret_env else { return Ok(platform.preset.variable("WEBHOOK_SECRET")) };
+        // It is printed. A name that is set is one, and no secret in its place.
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let shown = "the variable that --secret-env names";
+        if !is_name {
+            return Err(Failure::configuration(format!("{shown} has no name that a shell takes")));
+        }
+        match read_variable(name) {
+            Ok(Some(_)) => Ok(name.clone()),
+            Ok(None) => Err(Failure::configuration(format!("{shown} is not set"))),
+            Err(why) => Err(Failure::configuration(format!("{shown} {why}"))),
+        }
+    }
+
     /// The secret before the present one, which receivers accept beside it. Whoever says where the secret is means that
     /// one alone.
     pub(crate) fn previous(&self, platform: &Platform) -> Result<Option<Found>, Failure> {
@@ -182,6 +207,52 @@ impl SecretArgs {
         platform.check_signing(&secret)?;
         Ok(secret)
     }
+}
+
+/// How the secrets and keys of providers begin.
+const PREFIXES: [&str; 16] = [
+    "whsec_",
+    "whsk_",
+    "sk_",
+    "rk_",
+    "pk_",
+    "sk-",
+    "ghp_",
+    "gho_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "shpss_",
+    "shpat_",
+    "EAA",
+    "SG.",
+    "-----BEGIN",
+];
+
+/// So long a word of letters and digits is made by a machine.
+const MIN_MADE: usize = 24;
+
+/// Whether a text is likely a secret in the wrong place, where it would be repeated.
+pub(crate) fn looks_secret(text: &str) -> bool {
+    let is_prefixed = |prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| rest.len() >= 4);
+    let is_word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte));
+    let has = |is: fn(&u8) -> bool| text.as_bytes().iter().any(is);
+    // What has a slash is base64 or a path: where it begins with none, and ends in no name, nobody can tell.
+    let is_made = is_word
+        && text.len() >= MIN_MADE
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+        && !text.starts_with(['/', '-']);
+    is_made || PREFIXES.into_iter().any(is_prefixed)
+}
+
+/// The name of a file for a message, unless it is likely a secret that was given in its place.
+pub(crate) fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if looks_secret(&text) {
+        return "a file whose name is not repeated, since it looks like a secret".to_owned();
+    }
+    text.into_owned()
 }
 
 /// Asks at the terminal, which shows nothing of what is typed.
@@ -241,12 +312,12 @@ fn read_variable(name: &str) -> Result<Option<Zeroizing<String>>, &'static str> 
 }
 
 fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure> {
-    let failed = |why: &dyn std::fmt::Display| Failure::configuration(format!("{}: {why}", path.display()));
+    let failed = |why: &dyn std::fmt::Display| Failure::configuration(format!("{}: {why}", shown(path)));
     let file = File::open(path).map_err(|error| failed(&error))?;
     if is_readable_by_others(&file) {
         output.warning(&format!(
             "{} can be read by others than its owner: chmod 600 it, and consider the secret known",
-            path.display()
+            shown(path)
         ));
     }
     let mut text = Zeroizing::new(String::new());
@@ -258,7 +329,7 @@ fn read_file(path: &Path, output: &Output) -> Result<Zeroizing<String>, Failure>
         // A receiver may read the file in another way.
         output.warning(&format!(
             "{} begins with a byte order mark, which is left out: other programs may take it for a part of the secret",
-            path.display()
+            shown(path)
         ));
     }
     Ok(Zeroizing::new(secret_in(&text).to_owned()))
@@ -275,4 +346,35 @@ fn is_readable_by_others(file: &File) -> bool {
 #[cfg(not(unix))]
 fn is_readable_by_others(_: &File) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+        for text in [
+            "whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
+            "sk_live_0123456789",
+            "-----BEGIN PRIVATE KEY-----",
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "MDEyMzQ1Njc4OWFiY2Rl/Zg+MDEyMzQ=",
+        ] {
+            assert!(looks_secret(text), "{text}");
+            assert!(!shown(Path::new(text)).contains(text), "{text}");
+        }
+        for text in [
+            "key",
+            "webhook-secret.txt",
+            "/run/secrets/casapay_webhook_secret_1",
+            "secrets/casapay.we_0123456789abcdef.secret",
+            "a-directory-with-a-long-name",
+            "sk_",
+            "--count=0000000000000000000000012a",
+        ] {
+            assert!(!looks_secret(text), "{text}");
+            assert_eq!(shown(Path::new(text)), text);
+        }
+    }
 }

@@ -58,6 +58,14 @@ pub(super) fn others<'a>(headers: &HeaderMap, body: &'a [u8]) -> Vec<Other<'a>> 
     if let Some(text) = sole_field(body) {
         add("was put into the field of a form".into(), text.into());
     }
+    if is_document(body) {
+        // GitHub's other content type, which a framework has read; the field is called so there.
+        let form: String = form_urlencoded::byte_serialize(body).collect();
+        add(
+            "was taken out of the field `payload` of a form".into(),
+            format!("payload={form}").into_bytes().into(),
+        );
+    }
     add("was empty when it was signed".into(), (&[][..]).into());
     others
 }
@@ -181,6 +189,11 @@ mod tests {
                 "was written as a JSON string, with quotes around it",
             ),
             (b"payload=%7B%22a%22%3A1%7D", b"{\"a\":1}", "was put into the field of a form"),
+            (
+                b"{\"a\": \"\xc3\xa9/\"}",
+                b"payload=%7B%22a%22%3A+%22%C3%A9%2F%22%7D",
+                "was taken out of the field `payload` of a form",
+            ),
             (b"{}", b"", "was empty when it was signed"),
         ] {
             assert_eq!(before(None, body, signed).as_deref(), Some(what), "{body:?}");

@@ -22,8 +22,9 @@ use crate::provider::Provider;
 ///
 /// `secret` is the text that your receiver is configured with, whatever it is: a text that [`Secret`](crate::Secret)
 /// would refuse is among the things that are diagnosed. `request` is what arrived, its body byte for byte, and `at` the
-/// time at which it did. Of the request's URI nothing is used: a provider that signs the URL is told it by
-/// [`Provider::with_public_url`]. Its method is: a receiver takes nothing but POST.
+/// time at which it did. A provider that signs the URL is told it by [`Provider::with_public_url`]; the request's URI
+/// and its header `host` are used to find out whether it was told another one. The method is used, too: a receiver takes
+/// nothing but POST.
 ///
 /// The secret is taken for one that is given alone, which no provider's key id names: for a provider that sends one,
 /// such as Pusher, ask [`diagnose_labelled`].
@@ -114,6 +115,7 @@ pub struct Diagnosis {
     advice: String,
     signed_at: Option<u64>,
     presets: Vec<&'static str>,
+    is_handshake: bool,
     tries: u32,
 }
 
@@ -126,6 +128,7 @@ impl Diagnosis {
             advice: advice.into(),
             signed_at: None,
             presets: Vec::new(),
+            is_handshake: false,
             tries: 0,
         }
     }
@@ -171,6 +174,27 @@ impl Diagnosis {
     #[must_use]
     pub fn signed_at(&self) -> Option<u64> {
         self.signed_at
+    }
+
+    /// Whether the request verifies and is a handshake, which a receiver answers by itself: no event has to be in it.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_webhook::testing::{diagnose, sign};
+    /// use tower_webhook::{Secret, provider::slack};
+    ///
+    /// let secret = Secret::new("0123456789abcdef0123456789abcdef")?;
+    /// let asks = r#"{"type":"url_verification","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#;
+    /// for (body, is_handshake) in [(asks, true), (r#"{"type":"event_callback","event_id":"Ev1"}"#, false)] {
+    ///     let request = sign(&slack::provider(), &secret, body).map(|body| body.into_bytes());
+    ///     let found = diagnose(&slack::provider(), secret.expose(), &request, SystemTime::now());
+    ///     assert_eq!((found.is_verified(), found.is_handshake()), (true, is_handshake));
+    /// }
+    /// # Ok::<(), tower_webhook::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn is_handshake(&self) -> bool {
+        self.is_handshake
     }
 
     /// The presets whose signature header the request has, where it lacks that of the provider.
@@ -220,6 +244,9 @@ pub enum Cause {
     Method,
     /// The signature is right, and `Content-Encoding` says that the body is compressed: a receiver answers 415.
     EncodedBody,
+    /// The signature is right, and the body is longer than a receiver takes unless
+    /// [`WebhookLayer::with_body_limit`](crate::WebhookLayer::with_body_limit) says otherwise: it answers 413.
+    BodyTooLarge,
     /// The signature is right by this secret, but a header names a key, and the secret does not have its label: a
     /// receiver chooses the secret by it.
     KeyId,
@@ -250,6 +277,7 @@ impl Cause {
             Self::OtherScheme => "other_scheme",
             Self::Method => "method",
             Self::EncodedBody => "encoded_body",
+            Self::BodyTooLarge => "body_too_large",
             Self::KeyId => "key_id",
             Self::OtherSecret => "other_secret",
         }

@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::time::SystemTime;
 
+use http::header::HOST;
 use http::{HeaderMap, Request, Uri};
 use zeroize::Zeroizing;
 
 use super::{Cause, Configured, Diagnosis, bodies, head, json, keys, times};
 use crate::error::{ConfigError, RejectionReason};
+use crate::layer::DEFAULT_BODY_LIMIT;
 use crate::provider::Provider;
 use crate::signature::secret::SOLE_LABEL;
 use crate::signature::trial::{Trial, post};
@@ -29,7 +31,9 @@ pub(super) fn reason<B: AsRef<[u8]>>(
     }
     let (headers, body) = (request.headers(), request.body().as_ref());
     let found = match provider.authenticator() {
-        Authenticator::Data(scheme) => by_scheme(provider, scheme, configured, headers, body, at),
+        Authenticator::Data(scheme) => {
+            by_scheme(provider, scheme, configured, request.uri(), headers, body, at)
+        }
         Authenticator::Code { .. } => by_code(provider, configured.secret, headers, body, at),
     };
     if found.is_verified() && bodies::is_encoded(headers) {
@@ -40,13 +44,29 @@ pub(super) fn reason<B: AsRef<[u8]>>(
         );
         return Diagnosis { signed_at: found.signed_at, tries: found.tries, ..encoded };
     }
-    found
+    let limit = provider.body_limit().unwrap_or(DEFAULT_BODY_LIMIT);
+    if found.is_verified() && body.len() > limit {
+        let large = Diagnosis::new(
+            Cause::BodyTooLarge,
+            format!(
+                "The signature is right, but the body has {} bytes, and a receiver takes {limit} unless it is told \
+                 otherwise: it answers 413.",
+                body.len()
+            ),
+            "Raise `WebhookLayer::with_body_limit`, if the provider sends as much; and the limit of what stands before \
+             the receiver.",
+        );
+        return Diagnosis { signed_at: found.signed_at, tries: found.tries, ..large };
+    }
+    let is_handshake = found.is_verified() && provider.handshakes().signed(headers, body, || None).is_some();
+    Diagnosis { is_handshake, ..found }
 }
 
 fn by_scheme(
     provider: &Provider,
     scheme: &ResolvedScheme,
     configured: &Configured<'_>,
+    uri: &Uri,
     headers: &HeaderMap,
     body: &[u8],
     at: SystemTime,
@@ -59,13 +79,15 @@ fn by_scheme(
         Ok(presented) => presented,
         Err(reason) => return head::refused(provider, scheme, headers, reason),
     };
-    let uri = Uri::default();
+    // Not that of the request: a router in between may have changed it.
+    let none = Uri::default();
     let key = Secret::weak(secret).and_then(|secret| scheme.key_of(&secret));
     let case = Case {
         provider,
         scheme,
         presented: &presented,
-        head: post(&uri, headers),
+        head: post(&none, headers),
+        uri,
         body,
         secret,
         label: configured.label,
@@ -88,6 +110,7 @@ struct Case<'a> {
     scheme: &'a ResolvedScheme,
     presented: &'a Presented,
     head: Head<'a>,
+    uri: &'a Uri,
     body: &'a [u8],
     secret: &'a str,
     label: Option<&'a str>,
@@ -210,7 +233,8 @@ impl Case<'_> {
         ))
     }
 
-    /// The configured URL as another scheme or with another end, which are the commonest mistakes.
+    /// The configured URL as another scheme or with another end, which are the commonest mistakes; or the one that the
+    /// request names.
     fn other_url(&self) -> Option<Diagnosis> {
         if !self.scheme.template().signs_url() {
             return None;
@@ -220,21 +244,32 @@ impl Case<'_> {
             Some(without) => without.to_owned(),
             None => format!("{url}/"),
         };
-        let mut others = vec![("a slash at its end more or less", ended)];
+        let mut others = vec![("configured with a slash at its end more or less", ended)];
         if let Some(rest) = url.strip_prefix("http://") {
-            others.push(("https in the place of http", format!("https://{rest}")));
+            others.push(("configured with https in the place of http", format!("https://{rest}")));
         } else if let Some(rest) = url.strip_prefix("https://") {
-            others.push(("http in the place of https", format!("http://{rest}")));
+            others.push(("configured with http in the place of https", format!("http://{rest}")));
         }
         if let Some((path, _)) = url.split_once('?') {
-            others.push(("no query", path.to_owned()));
+            others.push(("configured without a query", path.to_owned()));
+        }
+        let host = self.uri.authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| self.head.headers.get(HOST)?.to_str().ok());
+        if let Some(host) = host {
+            let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+            for (what, scheme) in [
+                ("that the request names by its host and path, with https", "https"),
+                ("that the request names by its host and path, with http", "http"),
+            ] {
+                others.push((what, format!("{scheme}://{host}{path}")));
+            }
         }
         let (what, _) = others.iter().find(|(_, url)| {
             PublicUrl::new(url).is_ok_and(|url| self.holds(&Trial { url: Some(&url), ..trial.clone() }))
         })?;
         Some(Diagnosis::new(
             Cause::PublicUrl,
-            format!("The signature is right for the endpoint's URL with {what}."),
+            format!("The signature is right for another URL: the one {what}."),
             "Configure the URL letter for letter as the provider has it on record.",
         ))
     }
@@ -271,6 +306,25 @@ impl Case<'_> {
                 "Whoever signed it follows another scheme: correct the sender, or choose another preset.",
             )
         })
+    }
+
+    /// What else is signed, and may be another than it was.
+    fn beside_body(&self) -> String {
+        let mut said = String::new();
+        if self.scheme.template().signs_url() {
+            said.push_str(
+                " The URL is signed, too: compare host, port, path and query with what the provider has on record.",
+            );
+        }
+        let headers: Vec<_> =
+            self.scheme.template().headers().map(|names| format!("`{}`", names.first())).collect();
+        if !headers.is_empty() {
+            said.push_str(&format!(
+                " So is what these headers say, which must be as they were sent: {}.",
+                headers.join(", ")
+            ));
+        }
+        said
     }
 
     /// What remains is what can be seen, and what is likely.
@@ -316,6 +370,7 @@ impl Case<'_> {
             "Most likely the secret is that of another endpoint, of test instead of live mode, or one that was \
              rotated; or the request is forged."
         };
+        let advice = format!("{advice}{}", self.beside_body());
         let what = if self.scheme.is_token() { "The token is another" } else { "The signature is not right" };
         Diagnosis::likely(
             Cause::OtherSecret,
@@ -641,6 +696,36 @@ mod tests {
                 assert!(!said.contains("another-signing"), "{said}");
             }
         }
+    }
+
+    /// As many as the documentation says, whatever is signed.
+    #[test]
+    fn no_preset_and_no_body_takes_more_signatures() {
+        let body = "{\"id\": \"evt_1\",\"created\":1699999000,\"a\":\"é/<'=+\\r\"}\r\n";
+        let mut most = 0;
+        for preset in crate::provider::catalogue() {
+            let mut provider = preset.provider();
+            if let Ok(url) = provider.clone().with_public_url("https://shop.example/hook?a=b") {
+                provider = url;
+            }
+            let Some(secret) = crate::testing::development_secret(&provider) else { continue };
+            let request = SignedRequest::new(&provider, &secret, body).at_unix(NOW).build();
+            let mut request = request.map(|body| body.into_bytes());
+            for (name, value) in [("host", "other.example"), ("date", "Tue, 14 Nov 2023 22:14:20 GMT")] {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+            for other in [
+                "another-signing-secret",
+                "whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
+                "0123456789abcdef0123456789abcdef",
+            ] {
+                let found = diagnose(&provider, other, &request, at);
+                most = most.max(found.tries);
+                assert!(found.tries <= 80, "{}: {}", preset.name(), found.tries);
+            }
+        }
+        assert!(most > 40, "{most}: nothing was tried");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Deliveries: attempt after attempt, until the schedule has no more of them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,8 +191,15 @@ fn is_wanted(state: &State, delivery: &Delivery) -> bool {
 /// One attempt, all of its copies. Returns after which time another follows.
 async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
     delivery.attempt += 1;
-    let (outgoing, how, copies) = prepare(shared, delivery)?;
-    let outgoing = Arc::new(outgoing);
+    let (outgoing, how, copies) = match prepare(shared, delivery) {
+        Prepared::Request(outgoing, how, copies) => (outgoing, how, copies),
+        Prepared::Unwanted => return None,
+        Prepared::Panicked => {
+            let why = "the code that composes the body panicked".to_owned();
+            let nothing = Answered { status: None, retry_after: None, why: Some(why) };
+            return conclude(shared, delivery, vec![(1, nothing)], Some(Verdict::GivenUp));
+        }
+    };
     let mut sending = JoinSet::new();
     for copy in 1..=copies {
         let outgoing = Arc::clone(&outgoing);
@@ -201,16 +209,42 @@ async fn attempt(shared: &Shared, delivery: &mut Delivery) -> Option<Duration> {
     while let Some(answered) = sending.join_next().await {
         answers.extend(answered);
     }
-    conclude(shared, delivery, answers)
+    conclude(shared, delivery, answers, None)
 }
 
-/// The request, composed and signed; `None` where the endpoint no longer wants it.
-fn prepare(shared: &Shared, delivery: &mut Delivery) -> Option<(Outgoing, How, u32)> {
+enum Prepared {
+    /// Composed and signed, how to send it, and how often.
+    Request(Arc<Outgoing>, How, u32),
+    /// The endpoint no longer wants it.
+    Unwanted,
+    /// Code of the simulator's user did.
+    Panicked,
+}
+
+fn prepare(shared: &Shared, delivery: &mut Delivery) -> Prepared {
+    let Some((event, api_version)) = wanted(shared, delivery) else { return Prepared::Unwanted };
+    // Not under the lock: the code that composes a body may ask the simulator something. One that panics must not take
+    // the delivery with it, which would be pending for ever.
+    match catch_unwind(AssertUnwindSafe(|| body(shared, &event, &api_version).to_string())) {
+        Ok(body) => request(shared, delivery, body.into()).unwrap_or(Prepared::Unwanted),
+        Err(_) => Prepared::Panicked,
+    }
+}
+
+/// What a body is made of: the event, and the version that the endpoint is sent.
+fn wanted(shared: &Shared, delivery: &Delivery) -> Option<(Event, String)> {
+    let state = shared.lock();
+    let endpoint = state.endpoint(delivery.platform, &delivery.endpoint);
+    let endpoint = endpoint.filter(|_| is_wanted(&state, delivery))?;
+    let event = state.event(delivery.platform, &delivery.event)?;
+    Some((event.clone(), endpoint.api_version.clone()))
+}
+
+/// The request with this body, if the endpoint wants it still.
+fn request(shared: &Shared, delivery: &mut Delivery, body: Bytes) -> Option<Prepared> {
     let state = shared.lock();
     let platform = delivery.platform;
     let endpoint = state.endpoint(platform, &delivery.endpoint).filter(|_| is_wanted(&state, delivery))?;
-    let event = state.event(platform, &delivery.event)?;
-    let body = Bytes::from(body(shared, event, endpoint).to_string());
     let (url, secret) = (endpoint.url.clone(), Arc::clone(&endpoint.secret));
     let behaviour = &state.behaviour[platform.index()];
     let how = How {
@@ -230,12 +264,13 @@ fn prepare(shared: &Shared, delivery: &mut Delivery) -> Option<(Outgoing, How, u
         .with_uri(url.as_str())
         .at_unix(if original { first } else { now })
         .build();
-    Some((Outgoing { url, headers: signed.into_parts().0.headers, body }, how, copies))
+    let outgoing = Outgoing { url, headers: signed.into_parts().0.headers, body };
+    Some(Prepared::Request(Arc::new(outgoing), how, copies))
 }
 
-fn body(shared: &Shared, event: &Event, endpoint: &Endpoint) -> Value {
+fn body(shared: &Shared, event: &Event, api_version: &str) -> Value {
     let mut body = match event.platform {
-        Platform::CasaPay => return event.casapay_object(&endpoint.api_version),
+        Platform::CasaPay => return event.casapay_object(api_version),
         Platform::CasPay => json!({
             "id": event.id,
             "type": event.event_type,
@@ -254,8 +289,13 @@ fn body(shared: &Shared, event: &Event, endpoint: &Endpoint) -> Value {
     body
 }
 
-/// What the sender makes of the answers.
-fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answered)>) -> Option<Duration> {
+/// What the sender makes of the answers, unless that is decided.
+fn conclude(
+    shared: &Shared,
+    delivery: &Delivery,
+    mut answers: Vec<(u32, Answered)>,
+    decided: Option<Verdict>,
+) -> Option<Duration> {
     let Delivery { platform, event, number, endpoint, attempt, .. } = delivery;
     let (platform, number, attempt) = (*platform, *number, *attempt);
     let mut state = shared.lock();
@@ -268,7 +308,7 @@ fn conclude(shared: &Shared, delivery: &Delivery, mut answers: Vec<(u32, Answere
         Verdict::GivenUp => 3,
     };
     let (_, best) = answers.iter().min_by_key(|(_, answered)| rank(answered))?;
-    let mut verdict = schedule.verdict(best.status);
+    let mut verdict = decided.unwrap_or_else(|| schedule.verdict(best.status));
     let mut retry_in = None;
     if verdict == Verdict::Retried {
         let asked = best.retry_after.map(|asked| asked.since(shared.settings.clock.now()));

@@ -158,7 +158,8 @@ impl DiddoSettings {
         self
     }
 
-    /// How an event's body is made of its id, type, time in Unix seconds and payload.
+    /// How an event's body is made of its id, type, time in Unix seconds and payload. It is asked anew for every attempt,
+    /// and may ask the simulator in turn. An event for which it panics is given up.
     pub fn with_body(
         mut self,
         compose: impl Fn(&str, &str, u64, &Value) -> Value + Send + Sync + 'static,

@@ -80,6 +80,7 @@ pub(super) enum Progress {
 }
 
 /// What happened at a platform.
+#[derive(Clone)]
 pub(super) struct Event {
     pub(super) platform: Platform,
     pub(super) id: String,

@@ -10,6 +10,7 @@ use tower_webhook::testing::simulator::{
 };
 
 use super::program::{Program, Ran, program};
+use super::recorder::{Recorder, answer};
 use crate::servers::free_port;
 use crate::support::SECRET;
 
@@ -319,15 +320,127 @@ async fn the_public_secret_stays_on_this_machine() {
     assert_eq!(world.simulator.calls().len(), calls);
 }
 
+/// Each by the code that is documented, and by a word of its own.
+#[tokio::test]
+async fn what_the_api_answers_has_its_exit_code() {
+    let status = |status| Fault::Status { status, retry_after: None };
+    let away = || Fault::Redirect("https://elsewhere.example/".to_owned());
+    let world = World::start().await;
+    for (fault, kind, says) in [
+        (status(400), "bad_request", "400"),
+        (status(409), "conflict", "409"),
+        // What is asked for is longer than any call waits.
+        (Fault::Status { status: 429, retry_after: Some(86_400) }, "rate_limited", "429"),
+        (away(), "redirected", "307"),
+        // No other status of a server says that it may pass.
+        (status(501), "server", "501"),
+        (status(418), "unexpected_status", "418"),
+        (Fault::MalformedJson, "malformed", "JSON"),
+    ] {
+        world.simulator.plan_fault(Platform::CasaPay, Operation::List, 1, fault);
+        let ran = world.casapay("list").run().await;
+        let (found, message) = ran.error(1);
+        assert!(found == kind && message.contains(says), "{kind}: {found}: {message}");
+        ran.hides(CASAPAY_TEST_KEY);
+    }
+    world.simulator.plan_fault(Platform::CasaPay, Operation::List, 1, status(403));
+    assert_eq!(world.casapay("list").run().await.error(4).0, "configuration");
+
+    let endless = Recorder::default().start(|_| answer(200, r#"{"data":[],"has_more":true}"#)).await;
+    let url = endless.url("");
+    let list = program(&format!("endpoints list --provider casapay --api-url {url} --allow-loopback"));
+    let (kind, message) = list.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await.error(1);
+    assert!(kind == "incomplete_list" && message.contains("more endpoints"), "{message}");
+}
+
+/// The directory is gone when the answer comes, and the secret has no place.
+#[tokio::test]
+async fn an_endpoint_whose_secret_cannot_be_stored_is_deleted_again() {
+    let create = format!("create --url {HOOK} --event invoice.paid");
+    for (is_undone, fault) in [(true, None), (false, Some(Fault::Status { status: 409, retry_after: None }))]
+    {
+        let world = World::start().await;
+        let slow = Fault::Slow(std::time::Duration::from_secs(2));
+        world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, slow);
+        if let Some(fault) = fault {
+            world.simulator.plan_fault(Platform::CasaPay, Operation::Delete, 1, fault);
+        }
+        let run = tokio::spawn(world.casapay(&create).arg(&world.saving()).run());
+        // The list and the creation.
+        while world.simulator.calls().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_dir_all(world.secrets.path()).unwrap();
+        let ran = run.await.unwrap();
+        let (kind, message) = ran.error(6);
+        assert!(kind == "secret_not_stored" && message.contains("could not be stored"), "{message}");
+        let left = listed(world.casapay("list")).await;
+        let error: Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+        if is_undone {
+            assert!(left.is_empty() && message.contains("it was deleted again"), "{left:?}: {message}");
+            assert_eq!(error["error"].get("endpoints"), None);
+        } else {
+            let id = left[0]["id"].as_str().unwrap();
+            assert!(message.contains(&format!("delete {id}, which failed")), "{message}");
+            assert_eq!(error["error"]["endpoints"], serde_json::json!([id]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_creations_at_once_are_one() {
+    let world = World::start().await;
+    // Long enough for the other one to have looked before this one has created.
+    let slow = Fault::Slow(std::time::Duration::from_millis(500));
+    world.simulator.plan_fault(Platform::CasaPay, Operation::Create, 1, slow);
+    let create =
+        || world.casapay(&format!("create --url {HOOK} --event invoice.paid")).arg(&world.saving()).run();
+    let (one, other) = tokio::join!(create(), create());
+    let (done, refused) = if one.code == Some(0) { (one, other) } else { (other, one) };
+    assert_eq!(refused.error(2).0, "duplicate_endpoints");
+    assert!(refused.stderr.contains(&id(&done)), "{refused:?}");
+    assert_eq!(listed(world.casapay("list")).await.len(), 1);
+}
+
+/// Before anybody is asked anything.
+#[tokio::test]
+async fn nothing_is_ensured_whose_secret_has_no_place() {
+    let world = World::start().await;
+    for directory in ["--save-to=nowhere", "--save-to=file"] {
+        let ensure = world.casapay(&format!("ensure --url {HOOK} --event invoice.paid"));
+        let (kind, message) = ensure.file("file", "").arg(directory).run().await.error(6);
+        assert!(kind == "input" && message.contains(directory.trim_start_matches("--save-to=")), "{message}");
+    }
+    assert!(world.simulator.calls().is_empty());
+}
+
+/// What is created has to be found again by whoever was told that it failed.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_creation_that_cannot_be_told_says_what_there_is() {
+    let world = World::start().await;
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let create = world.casapay(&format!("create --url {HOOK} --event invoice.paid")).arg(&world.saving());
+    let ran = create.stdout(full).run().await;
+    let (kind, message) = ran.error(6);
+    let id = listed(world.casapay("list")).await[0]["id"].as_str().unwrap().to_owned();
+    let file = world.saved()[0].display().to_string();
+    assert!(kind == "input" && message.contains(&id) && message.contains(&file), "{message}");
+    let error: Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+    assert_eq!(error["error"]["endpoints"], serde_json::json!([id]));
+    ran.hides(&world.secret());
+}
+
 #[cfg(unix)]
 mod interrupted {
     use std::process::Stdio;
     use std::time::{Duration, SystemTime};
 
-    use rustix::process::{Pid, Signal, kill_process};
+    use rustix::process::Signal;
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::process::{Child, Command};
 
+    use super::super::interrupt::send;
     use super::super::program::path;
     use super::*;
 
@@ -359,33 +472,38 @@ mod interrupted {
         child
     }
 
-    fn interrupt(child: &Child) {
-        let id = i32::try_from(child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::INT).unwrap();
-    }
+    /// From the keyboard, by a deployment, and by a terminal that is closed.
+    const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
     #[tokio::test]
     async fn a_creation_is_finished_first() {
-        let world = World::start().await;
-        let child = creating(&world, Duration::from_secs(2)).await;
-        interrupt(&child);
-        let output = child.wait_with_output().await.unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(String::from_utf8(output.stderr).unwrap().contains("is being finished"));
-        assert_eq!(world.saved().len(), 1);
-        assert!(world.secret().len() >= 16);
+        let ran = SIGNALS.map(async |signal| {
+            let world = World::start().await;
+            let child = creating(&world, Duration::from_secs(2)).await;
+            send(&child, signal);
+            let output = child.wait_with_output().await.unwrap();
+            assert_eq!(output.status.code(), Some(0), "{signal:?}: {output:?}");
+            assert!(String::from_utf8(output.stderr).unwrap().contains("is being finished"));
+            assert_eq!(world.saved().len(), 1);
+            assert!(world.secret().len() >= 16);
+        });
+        futures_util::future::join_all(ran).await;
     }
 
     #[tokio::test]
     async fn who_insists_is_told_what_may_be_left() {
-        let world = World::start().await;
-        let mut child = creating(&world, Duration::from_secs(60)).await;
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        interrupt(&child);
-        assert!(said.next_line().await.unwrap().unwrap().contains("is being finished"));
-        interrupt(&child);
-        assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
-        assert_eq!(child.wait().await.unwrap().code(), Some(130));
+        for (first, second) in
+            [(Signal::INT, Signal::INT), (Signal::TERM, Signal::INT), (Signal::INT, Signal::HUP)]
+        {
+            let world = World::start().await;
+            let mut child = creating(&world, Duration::from_secs(60)).await;
+            let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+            send(&child, first);
+            assert!(said.next_line().await.unwrap().unwrap().contains("is being finished"));
+            send(&child, second);
+            assert!(said.next_line().await.unwrap().unwrap().contains("may have been created"));
+            assert_eq!(child.wait().await.unwrap().code(), Some(130));
+        }
     }
 
     /// Whoever waits for it goes on when it is dead, and not when what it left has become old.

@@ -3,6 +3,8 @@
 
 mod capture;
 mod endpoints;
+#[cfg(unix)]
+mod interrupt;
 mod program;
 mod providers;
 mod recorder;

@@ -21,6 +21,7 @@ pub(crate) fn path() -> &'static str {
 pub(crate) struct Program {
     command: Command,
     stdin: Vec<u8>,
+    stdout: Stdio,
     directory: TempDir,
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn program(arguments: &str) -> Program {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(path());
     command.args(arguments.split_whitespace()).env_clear().current_dir(directory.path()).kill_on_drop(true);
-    Program { command, stdin: Vec::new(), directory }
+    Program { command, stdin: Vec::new(), stdout: Stdio::piped(), directory }
 }
 
 impl Program {
@@ -58,8 +59,14 @@ impl Program {
         self
     }
 
+    /// Another place for its results.
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.stdout = to.into();
+        self
+    }
+
     pub(crate) async fn run(mut self) -> Ran {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.stdin(Stdio::piped()).stdout(self.stdout).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         // A program that does not read closes its end.

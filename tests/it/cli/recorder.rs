@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tower::service_fn;
@@ -13,7 +13,10 @@ use crate::server::Server;
 
 /// Requests in the order of their arrival.
 #[derive(Clone, Default)]
-pub(crate) struct Recorder(Arc<Mutex<Vec<(HeaderMap, Bytes)>>>);
+pub(crate) struct Recorder {
+    requests: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    methods: Arc<Mutex<Vec<Method>>>,
+}
 
 impl Recorder {
     /// Starts a server that answers the request of this number, beginning with 0.
@@ -28,7 +31,8 @@ impl Recorder {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let number = {
-                    let mut requests = recorder.0.lock().unwrap();
+                    recorder.methods.lock().unwrap().push(parts.method);
+                    let mut requests = recorder.requests.lock().unwrap();
                     requests.push((parts.headers, body));
                     requests.len() - 1
                 };
@@ -39,7 +43,11 @@ impl Recorder {
     }
 
     pub(crate) fn requests(&self) -> Vec<(HeaderMap, Bytes)> {
-        self.0.lock().unwrap().clone()
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        self.methods.lock().unwrap().clone()
     }
 }
 

@@ -37,6 +37,34 @@ async fn bytes_and_headers_are_those_that_were_captured() {
     }
 }
 
+/// A receiver takes another one for something else, and what it answers says nothing of the request that was captured.
+#[tokio::test]
+async fn methods_are_those_that_were_captured() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    let file =
+        "GET /hook HTTP/1.1\r\ncontent-length: 0\r\n\r\nPUT /hook HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+    replay(&server, file, "").run().await.text(0);
+    replay(&server, r#"{"body":"{}"}"#, "").run().await.text(0);
+    assert_eq!(recorder.methods(), ["GET", "PUT", "POST"]);
+    // Nobody signs a GET.
+    let (kind, message) =
+        replay(&server, file, "--resign --provider caspay --development").run().await.error(2);
+    assert!(kind == "usage" && message.contains("request 1 is no POST"), "{message}");
+    assert_eq!(recorder.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn requests_without_a_length_are_not_sent_as_one() {
+    let recorder = Recorder::default();
+    let server = recorder.start(|_| answer(200, "")).await;
+    let one = "POST /hook HTTP/1.1\r\nx-caspay-signature: 00\r\n\r\n{}";
+    let (kind, message) = replay(&server, format!("{one}{one}"), "").run().await.error(6);
+    assert!(kind == "input" && message.contains("request 1: nothing says where its body ends"), "{message}");
+    assert!(recorder.requests().is_empty());
+    replay(&server, one, "").run().await.text(0);
+}
+
 #[tokio::test]
 async fn lines_of_json_are_requests_too() {
     let recorder = Recorder::default();

@@ -97,6 +97,53 @@ async fn what_is_no_secret_is_refused_without_a_print_of_it() {
     assert!(long.run().await.error(4).1.contains("longer than any secret"));
 }
 
+/// Whoever mistakes the place of a secret shall not find it in a log as well.
+#[tokio::test]
+async fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let key = "sk_live_0123456789abcdef";
+    for (arguments, code) in [
+        (format!("sign --provider caspay --secret-file {SECRET}"), 4),
+        (format!("sign --provider caspay --development --data {SECRET}"), 6),
+        (format!("sign --provider {SECRET}"), 2),
+        (format!("sign --provider={SECRET}"), 2),
+        (format!("sign --provider caspay {SECRET}"), 2),
+        (format!("providers {SECRET}"), 2),
+        (format!("send {SECRET} --provider caspay"), 2),
+        (format!("replay {SECRET} --to http://127.0.0.1:9/"), 6),
+        (format!("verify --provider caspay --development --request {SECRET}"), 6),
+        (format!("endpoints list --provider casapay --api-url https://api.example --key-file {key}"), 4),
+        (format!("endpoints list --provider {key}"), 2),
+    ] {
+        for form in ["--json", "--text"] {
+            let ran = program(&arguments).arg(form).run().await;
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{arguments}: {ran:?}");
+            ran.hides(SECRET);
+            ran.hides(key);
+            assert!(ran.stderr.contains("looks like a secret"), "{arguments}: {ran:?}");
+        }
+    }
+    let ran = program(&format!("sign --provider caspay --sekret={SECRET}")).run().await;
+    assert!(ran.error(2).1.contains("'--sekret'"), "{ran:?}");
+    ran.hides(SECRET);
+    // What does not look like one is named.
+    let ran = sign("--secret-file nowhere").run().await;
+    assert!(ran.error(4).1.starts_with("nowhere: "), "{ran:?}");
+    let ran = program("sign --provider casspay").run().await;
+    assert!(ran.error(2).1.contains("no preset `casspay`"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn for_endpoints_it_is_a_key_that_is_asked_for() {
+    let ran = program("endpoints list --provider casapay --api-key hunter2").run().await;
+    let (kind, message) = ran.error(2);
+    assert!(
+        kind == "usage" && message.contains("<NAME>_API_KEY") && message.contains("--key-env"),
+        "{message}"
+    );
+    assert!(!message.contains("WEBHOOK_SECRET"), "{message}");
+    ran.hides("hunter2");
+}
+
 /// While a request is on its way, the list of processes is looked through. Other tests run beside this one, and some
 /// put the secret that they share among arguments on purpose.
 #[cfg(target_os = "linux")]

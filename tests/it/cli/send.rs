@@ -123,6 +123,21 @@ async fn nobody_there_and_a_redirect_are_told_apart() {
     assert!(elsewhere.requests().is_empty());
 }
 
+/// A proxy would be shown what is signed, and cannot reach this machine.
+#[tokio::test]
+async fn what_is_for_this_machine_passes_no_proxy() {
+    let (proxy, recorder) = (Recorder::default(), Recorder::default());
+    let elsewhere = proxy.start(|_| answer(200, "")).await.url("");
+    let server = recorder.start(|_| answer(200, "")).await;
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    for url in [server.url("/"), server.url("/").replace("127.0.0.1", "localhost")] {
+        let send = program(&format!("send {url} --provider caspay"));
+        let send = names.iter().fold(send, |send, name| send.env(name, &elsewhere));
+        send.run().await.json(0);
+    }
+    assert_eq!((proxy.requests().len(), recorder.requests().len()), (0, 2));
+}
+
 #[tokio::test]
 async fn https_is_spoken() {
     // What greets a plain server is a TLS handshake, which it does not understand.

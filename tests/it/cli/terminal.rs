@@ -199,8 +199,10 @@ async fn ids_and_urls_are_in_one_line_each() {
     let create = format!("endpoints create {api} --url {hook} --event invoice.paid --event charge.failed");
     let (shown, code) = run(format!("{create} --save-to {}", directory.path().display())).await;
     assert_eq!(code, Some(0), "{shown}");
-    let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
-    let name = file.file_name().into_string().unwrap();
+    let mut names = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name());
+    // Beside it is the file that runs lock.
+    let name =
+        names.find_map(|name| name.into_string().ok().filter(|name| name.ends_with(".secret"))).unwrap();
     assert!(shown.contains(&name), "{shown}");
     let id = name.trim_start_matches("casapay.").trim_end_matches(".secret");
     let (shown, _) = run(format!("endpoints list {api}")).await;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::capture::{raw, signed, signed_by};
 use super::program::{Program, program};
 use super::recorder::{Recorder, answer};
-use crate::support::{NOW, SECRET, casapay_body};
+use crate::support::{NOW, SECRET, casapay_body, caspay_body};
 
 const CASAPAY: &str = "x-casapay-signature";
 
@@ -66,9 +66,70 @@ async fn what_is_right_verifies_and_shows_its_event() {
         text.text(0).starts_with("verified: ") && text.stdout.contains("event: invoice.paid evt_1"),
         "{text:?}"
     );
+}
 
-    let unreadable = verify("casapay", SECRET, raw(&signed("casapay", "{}"))).run().await.json(0);
-    assert!(unreadable["event"]["unreadable"].as_str().unwrap().contains("no id"), "{unreadable}");
+/// A receiver answers 500, and the provider sends it again in vain.
+#[tokio::test]
+async fn what_verifies_and_holds_no_event_has_a_code_of_its_own() {
+    let found = verify("casapay", SECRET, raw(&signed("casapay", "{}"))).run().await.json(7);
+    assert_eq!((&found["verified"], &found["handshake"]), (&true.into(), &false.into()));
+    assert!(found["event"]["unreadable"].as_str().unwrap().contains("no id"), "{found}");
+    // The type is in a header that is not signed, and that somebody has left out.
+    let mut github = signed("github", "{}");
+    verify("github", SECRET, raw(&github)).run().await.json(7);
+    github.headers_mut().insert("x-github-event", HeaderValue::from_static("ping"));
+    verify("github", SECRET, raw(&github)).run().await.json(0);
+
+    // A handshake holds none either, and is answered.
+    let asks = r#"{"type":"url_verification","token":"x","challenge":"3eZbrw1aBm2rZgRNFdxV2595"}"#;
+    let ran = verify("slack", SECRET, raw(&signed("slack", asks))).run().await;
+    assert_eq!((&ran.json(0)["handshake"], &ran.json(0)["event"]), (&true.into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_body_that_a_receiver_does_not_take_is_named() {
+    let long = |bytes: usize| {
+        let event = body();
+        format!("{event}{}", " ".repeat(bytes - event.len()))
+    };
+    let most = signed("casapay", &long(1024 * 1024));
+    assert_eq!(verify("casapay", SECRET, raw(&most)).run().await.json(0)["cause"], "verified");
+    let more = signed("casapay", &long(1024 * 1024 + 1));
+    is_refused(SECRET, &more, "body_too_large", true, "answers 413").await;
+}
+
+/// It is refused by receivers, unless they say otherwise.
+#[tokio::test]
+async fn a_short_secret_draws_a_warning() {
+    let provider = tower_webhook::caspay::provider();
+    let request = |secret: &str| {
+        let secret = tower_webhook::Secret::weak(secret).unwrap();
+        let request = tower_webhook::testing::sign(&provider, &secret, caspay_body("evt_1"));
+        raw(&request.map(|body| body.into_bytes()))
+    };
+    for (secret, warns) in [("fifteen-bytes-.", true), ("sixteen-bytes-..", false)] {
+        let ran = verify("caspay", secret, request(secret)).run().await;
+        ran.json(0);
+        let is_said = ran.warnings().iter().any(|warning| warning.contains("a receiver refuses the secret"));
+        assert_eq!(is_said, warns, "{ran:?}");
+        ran.hides(secret);
+    }
+}
+
+#[tokio::test]
+async fn lines_of_json_are_requests_too() {
+    let request = signed("casapay", &body());
+    let value = request.headers()[CASAPAY].to_str().unwrap();
+    let line = serde_json::json!({ "headers": { CASAPAY: value }, "body": body() }).to_string();
+    assert_eq!(verify("casapay", SECRET, &line).run().await.json(0)["verified"], true);
+    let (_, message) = verify("casapay", SECRET, format!("{line}\n{line}")).run().await.error(6);
+    assert!(message.contains("several requests"), "{message}");
+    let headers = request.headers().clone();
+    let provider = tower_webhook::casapay::provider();
+    let stored = tower_webhook::testing::delivery_with_headers(&provider, headers, body()).unwrap();
+    let stored = serde_json::to_string(&stored).unwrap();
+    let (_, message) = verify("casapay", SECRET, stored).run().await.error(2);
+    assert!(message.contains("keeps no signature"), "{message}");
 }
 
 /// By a program that is not this one: see `tests/vectors`.
@@ -157,6 +218,10 @@ async fn a_changed_body() {
     let accents = signed("casapay", "\"é\"");
     is_refused(SECRET, &with_body(&accents, b"\"\xe9\""), "changed_body", true, "UTF-8 to ISO 8859-1").await;
     is_refused(SECRET, &with_body(&accents, "\"Ã©\""), "changed_body", true, "read as ISO 8859-1").await;
+    let form = signed("github", "payload=%7B%22a%22%3A+%22%2F%22%7D");
+    let found = refused("github", SECRET, &with_body(&form, r#"{"a": "/"}"#)).await;
+    assert_eq!((&found["cause"], &found["proven"]), (&"changed_body".into(), &true.into()), "{found}");
+    assert!(found["explanation"].as_str().unwrap().contains("field `payload` of a form"), "{found}");
     // Cut off: the declared length tells, though no signature can.
     let whole = String::from_utf8(raw(&request)).unwrap();
     let cut = verify("casapay", SECRET, &whole[..whole.len() - 20]).run().await.json(3);
@@ -184,6 +249,11 @@ async fn rewritten_json() {
             "{\n    \"b\": [\n        1,\n        2.0\n    ],\n    \"a\": \"é/x\",\n    \"c\": {}\n}",
             "indented by 4",
         ),
+        (
+            "{\n    \"b\": [\n        1,\n        2.0\n    ],\n    \"a\": \"\\u00e9\\/x\",\n    \"c\": {}\n}",
+            "indented by 4 blanks, slashes and other characters than ASCII escaped, as PHP",
+        ),
+        (r#"{"b":[1,2.0],"a":"\u00E9/x","c":{}}"#, "as .NET writes it"),
     ] {
         let request = with_body(&signed("casapay", original), signed_text);
         is_refused(SECRET, &request, "reserialised_json", true, says).await;
@@ -213,6 +283,11 @@ async fn late_early_and_in_milliseconds() {
     assert_eq!(found["cause"], "stale");
     assert!(found["advice"].as_str().unwrap().contains("--at"), "{found}");
     assert!(!stale["advice"].as_str().unwrap().contains("--at"), "{stale}");
+    for millis in [NOW * 1_000, 100_000_000_000] {
+        let (kind, message) = at(millis).await.error(2);
+        assert!(kind == "usage" && message.contains("looks like milliseconds"), "{message}");
+    }
+    assert_eq!(at(99_999_999_999).await.json(3)["cause"], "stale");
 
     let provider = tower_webhook::casapay::provider();
     let secret = crate::support::secret();
@@ -248,9 +323,41 @@ async fn the_url_is_a_setting() {
     };
     let (kind, message) = verify("").run().await.error(4);
     assert!(kind == "configuration" && message.contains("SQUARE_PUBLIC_URL"), "{message}");
-    assert_eq!(verify("--public-url https://shop.example/hook").run().await.json(0)["cause"], "verified");
+    assert_eq!(verify("--public-url https://shop.example/hook").run().await.json(7)["cause"], "verified");
     let found = verify("").env("SQUARE_PUBLIC_URL", "http://shop.example/hook").run().await.json(3);
     assert_eq!(found["cause"], "public_url");
+
+    // That which the request was sent to, where another is configured: the host of a machine behind a proxy, say.
+    let path = String::from_utf8(request.clone()).unwrap();
+    let named = path.replacen("POST /webhooks ", "POST /hook ", 1);
+    let named = |arguments: &str| {
+        program(&format!("verify --provider square --request - --secret-env KEY {arguments}"))
+            .env("KEY", SECRET)
+            .stdin(&named)
+            .run()
+    };
+    for other in ["http://10.0.0.7:3000/hook", "https://shop.example:8443/hook", "https://shop.example/other"]
+    {
+        let found = named(&format!("--public-url {other}")).await.json(3);
+        assert_eq!((&found["cause"], &found["proven"]), (&"public_url".into(), &true.into()), "{other}");
+        assert!(found["explanation"].as_str().unwrap().contains("that the request names"), "{found}");
+    }
+    // Where the request does not name it either, it is said to be signed.
+    let found = verify("--public-url https://10.0.0.7/hook").run().await.json(3);
+    assert_eq!(found["cause"], "other_secret");
+    assert!(found["advice"].as_str().unwrap().contains("The URL is signed, too"), "{found}");
+}
+
+#[tokio::test]
+async fn headers_that_are_signed_are_named() {
+    let key = "whsec_MDEyMzQ1Njc4OWFiY2RlZg==";
+    let request = with_header(&signed_by("standard-webhooks", key, "{}"), "webhook-id", "msg_other");
+    let found = refused("standard-webhooks", key, &request).await;
+    assert_eq!(found["cause"], "other_secret");
+    assert!(found["advice"].as_str().unwrap().contains("`webhook-id`"), "{found}");
+    let other = refused("casapay", "whsec_another-secret-altogether", &signed("casapay", &body())).await;
+    let advice = other["advice"].as_str().unwrap();
+    assert!(!advice.contains("URL") && !advice.contains("headers"), "{advice}");
 }
 
 fn signed_by_square() -> Vec<u8> {

@@ -1,10 +1,11 @@
 //! What is sent, to whom, and how often.
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tower_webhook::testing::simulator::{
-    CASAPAY_TEST_KEY, DiddoSettings, Platform, Schedule, Simulator, Verdict,
+    CASAPAY_TEST_KEY, DiddoSettings, Platform, Record, Schedule, Simulator, Verdict,
 };
 use tower_webhook::{Envelope, Secret, SignatureScheme, casapay as casa, caspay as cas, diddo as shop};
 
@@ -64,6 +65,82 @@ async fn diddo_signs_and_composes_as_configured() {
     let received = &receiver.received()[0];
     assert!(received.verifies(&provider, &Secret::new(created["secret"].as_str().unwrap()).unwrap()));
     assert_eq!(received.json()["body"], json!({"order": 7}));
+}
+
+/// A simulator whose Diddo composes by this, and a receiver that is subscribed.
+async fn composing(
+    compose: impl Fn(&str, &str, u64, &Value) -> Value + Send + Sync + 'static,
+) -> (Simulator, Receiver) {
+    let settings = DiddoSettings::new().with_body(compose);
+    let simulator = Simulator::builder().with_speed(FAST).with_diddo(settings).start().await.unwrap();
+    let receiver = Receiver::start([]).await;
+    let body = json!({"url": receiver.url, "events": ["order.submitted"]});
+    assert_eq!(diddo(&simulator, "POST", "/webhook", body).await.status, 201);
+    (simulator, receiver)
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_composed_is_given_up() {
+    let (simulator, receiver) = composing(|id, kind, _, payload| {
+        assert_ne!(payload["order"], 7, "no such order");
+        json!({"id": id, "type": kind, "data": payload})
+    })
+    .await;
+    for order in [7, 8] {
+        simulator.emit(Platform::Diddo, "order.submitted", json!({"order": order}));
+        settled(&simulator).await;
+    }
+    assert_eq!(simulator.pending(), 0);
+    let [given_up, accepted] = &simulator.attempts()[..] else { panic!("{:?}", simulator.attempts()) };
+    assert_eq!((given_up.verdict, given_up.status, given_up.retry_in), (Verdict::GivenUp, None, None));
+    assert!(given_up.why.as_deref().is_some_and(|why| why.contains("panicked")), "{given_up:?}");
+    assert_eq!(accepted.verdict, Verdict::Accepted);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+/// Nothing is locked while somebody else's code runs.
+#[tokio::test]
+async fn what_composes_a_body_may_ask_the_simulator() {
+    static SIMULATOR: OnceLock<Simulator> = OnceLock::new();
+
+    let (simulator, receiver) = composing(|id, kind, _, _| {
+        let attempts = SIMULATOR.get().map_or(0, |simulator| simulator.attempts().len());
+        json!({"id": id, "type": kind, "data": {"attempts_before": attempts}})
+    })
+    .await;
+    let simulator = SIMULATOR.get_or_init(|| simulator);
+    for _ in 0..2 {
+        simulator.emit(Platform::Diddo, "order.submitted", json!({}));
+        settled(simulator).await;
+    }
+    let before =
+        receiver.received().into_iter().map(|received| received.json()["data"]["attempts_before"].clone());
+    assert_eq!(before.collect::<Vec<_>>(), [0, 1]);
+}
+
+#[tokio::test]
+async fn an_observer_is_told_of_everything_and_may_panic() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let observed = Arc::clone(&told);
+    let simulator = Simulator::builder().with_speed(FAST).with_observer(move |record| {
+        let line = match record {
+            Record::Call(call) => format!("{} {}", call.method, call.path),
+            Record::Attempt(attempt) => format!("{} {:?}", attempt.event_type, attempt.verdict),
+            _ => String::new(),
+        };
+        observed.lock().unwrap().push(line);
+        panic!("an observer of a test");
+    });
+    let simulator = simulator.start().await.unwrap();
+    let receiver = Receiver::start([Say::Status(500)]).await;
+    subscribed(&simulator, &receiver.url, &["invoice.paid"]).await;
+    simulator.emit(Platform::CasaPay, "invoice.paid", json!({"id": "in_1"}));
+    settled(&simulator).await;
+    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(
+        *told.lock().unwrap(),
+        ["POST /v1/webhook_endpoints", "invoice.paid Retried", "invoice.paid Accepted"]
+    );
 }
 
 #[tokio::test]

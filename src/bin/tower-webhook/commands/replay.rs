@@ -1,7 +1,7 @@
 //! `replay`: captured requests, sent once more in their order.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use serde_json::json;
 use tower_webhook::Secret;
 use tower_webhook::provider::Preset;
@@ -35,6 +35,15 @@ pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure>
             index + 1
         )));
     }
+    let is_other = |request: &Captured| request.method.as_ref().is_some_and(|method| *method != Method::POST);
+    if signing.is_some()
+        && let Some(index) = requests.iter().position(is_other)
+    {
+        return Err(Failure::usage(format!(
+            "request {} is no POST, which is all that providers sign: leave out --resign, or the request",
+            index + 1
+        )));
+    }
     let client = Client::new(args.to.clone())?;
     let bar = progress_bar(requests.len() as u64);
     let mut exits = Vec::new();
@@ -44,7 +53,9 @@ pub(crate) async fn run(args: &Replay, output: &Output) -> Result<Exit, Failure>
             Some(signing) => signing.sign(request),
             None => (capture::end_to_end(&request.headers), request.body.clone()),
         };
-        let sent = client.send(headers, body).await;
+        // Lines of JSON say none.
+        let method = request.method.clone().unwrap_or(Method::POST);
+        let sent = client.send(method, headers, body).await;
         bar.inc(1);
         let exit = sent.answer.exit(|status| status.is_success());
         exits.push(exit);

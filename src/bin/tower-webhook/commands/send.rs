@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tower_webhook::testing::{SampleEvent, SignedRequest, sample_payload, sample_type};
@@ -15,7 +15,7 @@ use crate::client::{Answer, Answers, Client, Sent, is_loopback, progress_bar};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::platform::Platform;
-use crate::secret::Purpose;
+use crate::secret::{Purpose, shown};
 
 pub(crate) async fn run(args: &Send, output: &Output) -> Result<Exit, Failure> {
     let client = Client::new(args.url.clone())?;
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Send, output: &Output) -> Result<Exit, Failure> {
                 };
                 for _ in 0..times {
                     let (headers, body) = source.request(&event);
-                    sent.push(client.send(headers, body).await);
+                    sent.push(client.send(Method::POST, headers, body).await);
                     bar.inc(1);
                 }
                 sent
@@ -103,7 +103,7 @@ impl Source {
                 // Errors of the parser quote the text, which is nobody's business: the place is enough.
                 serde_json::from_slice(&text).map_err(|error| {
                     let (line, column) = (error.line(), error.column());
-                    Failure::input(format!("{} is no JSON at line {line}, column {column}", path.display()))
+                    Failure::input(format!("{} is no JSON at line {line}, column {column}", shown(path)))
                 })?
             }
             None => RawValue::from_string(sample_payload(&platform.provider, event_type))

@@ -28,6 +28,7 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
             platform.preset.variable("WEBHOOK_SECRET")
         )));
     }
+    let variable = if platform.sends_token() { Some(args.secret.variable(&platform)?) } else { None };
     args.curl.as_ref().map_or(Ok(()), |url| platform.check_transport(url))?;
     let given = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
     let body = Bytes::from(capture::read(&args.data, output)?);
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Sign, output: &Output) -> Result<Exit, Failure> {
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes()))).collect();
     if let Some(url) = &args.curl {
-        let command = curl(url, &platform, &headers, &args.data, &body)?;
+        let command = curl(url, &platform, variable.as_deref(), &headers, &args.data, &body)?;
         output.result(|| json!({ "provider": platform.name(), "curl": command }), || command.clone())?;
         return Ok(Exit::Done);
     }
@@ -79,15 +80,15 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
 fn curl<V: AsRef<str>>(
     url: &Url,
     platform: &Platform,
+    variable: Option<&str>,
     headers: &[(&HeaderName, V)],
     data: &Path,
     body: &[u8],
 ) -> Result<String, Failure> {
     let mut command = String::new();
-    if platform.sends_token() {
+    if let Some(variable) = variable {
         // What the shell hands to curl as an argument is in the list of processes. Its own `printf` is none.
-        let (header, variable) =
-            (platform.provider.signature_header(), platform.preset.variable("WEBHOOK_SECRET"));
+        let header = platform.provider.signature_header();
         command.push_str(&format!(
             "printf '{header}: %s\\n' \"${variable}\" | curl -H @- -i {}",
             quoted(url.as_str())

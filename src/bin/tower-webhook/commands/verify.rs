@@ -14,15 +14,23 @@ use crate::output::{Output, visible};
 use crate::platform::Platform;
 use crate::secret::{Found, Purpose};
 
+/// From here on a number is a time in milliseconds: 1973, and in seconds the year 5138.
+const MIN_MILLIS: u64 = 100_000_000_000;
+
 pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     let platform = Platform::new(&args.provider, None)?;
     let at = match args.at {
         None => SystemTime::now(),
+        Some(seconds) if seconds >= MIN_MILLIS => {
+            return Err(Failure::usage(
+                "--at takes seconds, and this looks like milliseconds: leave out the last three digits",
+            ));
+        }
         Some(seconds) => SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
             .ok_or_else(|| Failure::usage("--at: no time that this machine can tell"))?,
     };
-    let Captured { method, headers, body, .. } = captured(args, output)?;
+    let Captured { method, target, headers, body, .. } = captured(args, output)?;
     if let Some(failure) = platform.lacks_url() {
         return Err(failure);
     }
@@ -30,6 +38,8 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
     let key_id = platform.key_id()?;
     let mut request = Request::new(&body[..]);
     *request.method_mut() = method.unwrap_or(Method::POST);
+    // What is no URI is nothing that could have been signed.
+    *request.uri_mut() = target.and_then(|target| target.parse().ok()).unwrap_or_default();
     *request.headers_mut() = headers;
     let diagnosed = |secret: &Found| match &key_id {
         Some(id) => diagnose_labelled(&platform.provider, &secret.text, id, &request, at),
@@ -54,11 +64,13 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
         diagnosis.advice().to_owned()
     };
     let mut event = None;
-    if diagnosis.is_verified() {
+    if diagnosis.is_verified() && !diagnosis.is_handshake() {
         event = Some(delivery_with_headers(&platform.provider, request.headers().clone(), body.clone()));
-        if let Err(error @ ConfigError::ShortSecret { .. }) = Secret::new(secret.text.as_str()) {
-            output.warning(&format!("a receiver refuses the secret: {error}"));
-        }
+    }
+    if diagnosis.is_verified()
+        && let Err(error @ ConfigError::ShortSecret { .. }) = Secret::new(secret.text.as_str())
+    {
+        output.warning(&format!("a receiver refuses the secret: {error}"));
     }
     output.result(
         || {
@@ -77,6 +89,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
                 "signed_at": diagnosis.signed_at(),
                 "presets": diagnosis.presets().collect::<Vec<_>>(),
                 "event": event,
+                "handshake": diagnosis.is_handshake(),
             })
         },
         || {
@@ -101,12 +114,16 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
                 Some(Err(error)) => {
                     text.push_str(&format!("but it cannot be read: {}\n", visible(&error.to_string())))
                 }
+                None if diagnosis.is_handshake() => {
+                    text.push_str("It is a handshake, which a receiver answers without a handler.\n");
+                }
                 None => {}
             }
             text
         },
     )?;
     Ok(match diagnosis.cause() {
+        Cause::Verified if matches!(event, Some(Err(_))) => Exit::Unreadable,
         Cause::Verified => Exit::Done,
         _ => Exit::Refused,
     })
@@ -114,18 +131,29 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<Exit, Failure> {
 
 /// Whether the signature is made by this secret, whatever else is wrong.
 fn is_right(diagnosis: &Diagnosis) -> bool {
-    matches!(diagnosis.cause(), Cause::Verified | Cause::Stale | Cause::Clock | Cause::EncodedBody)
+    matches!(
+        diagnosis.cause(),
+        Cause::Verified | Cause::Stale | Cause::Clock | Cause::EncodedBody | Cause::BodyTooLarge
+    )
 }
 
 fn captured(args: &Verify, output: &Output) -> Result<Captured, Failure> {
     match (&args.request, &args.headers, &args.body) {
-        (Some(request), ..) => capture::request(&capture::read(request, output)?),
+        (Some(request), ..) => {
+            let captured = capture::request(&capture::read(request, output)?)?;
+            if captured.is_stored {
+                return Err(Failure::usage(
+                    "this is a stored delivery, which keeps no signature: it was verified when it came",
+                ));
+            }
+            Ok(captured)
+        }
         (None, Some(headers), Some(body)) => {
             if capture::is_stdin(headers) && capture::is_stdin(body) {
                 return Err(Failure::usage("headers and body cannot both come from standard input"));
             }
-            let (method, headers) = capture::headers(&capture::read(headers, output)?)?;
-            Ok(Captured { method, headers, body: capture::read(body, output)?.into(), is_stored: false })
+            let head = capture::headers(&capture::read(headers, output)?)?;
+            Ok(head.with_body(capture::read(body, output)?))
         }
         _ => Err(Failure::usage("expected --request FILE, or --headers FILE and --body FILE")),
     }

@@ -70,13 +70,19 @@ async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output)
         return Err(Failure::input(message).of_kind("secret_not_stored").with_endpoints(left));
     }
     let file = file(directory, name, endpoint.id());
-    output.result(
+    let said = output.result(
         || json!({ "endpoint": one(&endpoint), "secret_in": file }),
         || {
             let table = listed(std::slice::from_ref(&endpoint));
             format!("{table}\nits secret is in {}", file.display())
         },
-    )
+    );
+    // Whoever runs it anew because it failed would be told of a duplicate.
+    said.map_err(|failure| {
+        let (why, id) = (failure.message, visible(endpoint.id()));
+        let message = format!("{why}; but {id} is created, and its secret is in {}", file.display());
+        Failure::new(failure.exit, message).with_endpoints(vec![endpoint.id().to_owned()])
+    })
 }
 
 /// CasPay signs with what the merchant chooses.

@@ -25,7 +25,7 @@ pub(super) struct FileLock {
     output: Output,
 }
 
-/// While it is held, Ctrl-C waits.
+/// While it is held, Ctrl-C and other signals wait.
 pub(super) struct Held {
     _file: File,
     _busy: Busy,

@@ -5,6 +5,9 @@ mod args;
 mod create;
 mod lock;
 
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
@@ -162,10 +165,49 @@ fn file(directory: &Path, provider: Name, id: &str) -> PathBuf {
     directory.join(format!("{}.{id}.secret", provider.as_str()))
 }
 
+/// No two of so many names that chance has made are there already.
+const MAX_TRIES: u32 = 16;
+
 /// A secret that is shown once must find its place: better to know before the endpoint is there.
 fn check_writable(directory: &Path) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::input(format!("--save-to {}: {error}", directory.display()));
-    let probe = directory.join(format!(".tower-webhook.{}", std::process::id()));
-    std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe)).map_err(failed)
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // Another name with each turn, in whatever container: processes there share their ids, and one that dies leaves
+        // its file behind.
+        let name = format!(".tower-webhook.{:016x}", RandomState::new().hash_one(std::process::id()));
+        let probe = directory.join(name);
+        match File::create_new(&probe).and_then(|_| fs::remove_file(&probe)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_TRIES => {}
+            Err(error) => {
+                return Err(Failure::input(format!("--save-to {}: {error}", directory.display())));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_that_died_has_left_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        // That of a process with this id, which is every first one of a container.
+        let left = directory.path().join(format!(".tower-webhook.{}", std::process::id()));
+        fs::write(&left, "").unwrap();
+        check_writable(directory.path()).unwrap();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "the probe is left");
+        fs::remove_file(left).unwrap();
+        // Nor is that of a run beside this one.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..200).for_each(|_| check_writable(directory.path()).unwrap()));
+            }
+        });
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+        let failure = check_writable(&directory.path().join("nowhere")).unwrap_err();
+        assert!(failure.message.starts_with("--save-to "), "{}", failure.message);
+    }
 }
