@@ -88,6 +88,12 @@ pub enum CatchUpError {
         /// How long done events are remembered.
         retention: Duration,
     },
+    /// The processor has marks of its own ([`with_stage`](Processor::with_stage)): what the receiver has done would run
+    /// again.
+    #[error(
+        "the processor has a stage (`with_stage`), so that what was delivered would run again: give it one without"
+    )]
+    Staged,
     /// The processor is of a layer for another provider, or for tenants.
     #[error("the processor is not of a layer for CasaPay, or of one for tenants")]
     OtherProvider,
@@ -173,8 +179,11 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
         if self.processor.provider_name() != "casapay" || !self.processor.can_fetch() {
             return Err(CatchUpError::OtherProvider);
         }
-        let retention = self.processor.retention();
-        let since_ago = SystemTime::now().duration_since(since).unwrap_or_default();
+        if self.processor.has_stage() {
+            return Err(CatchUpError::Staged);
+        }
+        let (retention, now) = (self.processor.retention(), self.processor.now());
+        let since_ago = now.duration_since(since).unwrap_or_default();
         if since_ago > retention {
             return Err(CatchUpError::BeyondRetention { since_ago, retention });
         }
