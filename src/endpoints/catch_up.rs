@@ -1,5 +1,6 @@
 //! Events that were never delivered: fetched, and handled as deliveries are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -59,7 +60,7 @@ pub struct CaughtUp {
     pub unhandled: u64,
     /// Events that are not done. Run it again, or look into them.
     pub unsettled: Vec<Unsettled>,
-    /// Seconds, in Unix time, with more events than the API lets one read, so that some are missing here.
+    /// Seconds, in Unix time, with more events than the API lets one read, so that some may be missing here.
     pub overfull: Vec<u64>,
 }
 
@@ -222,19 +223,9 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
         query: &EventQuery,
         caught_up: &mut CaughtUp,
     ) -> Result<(), EndpointError> {
-        let documented: Vec<_> = EVENT_TYPES.iter().map(|&event_type| event_type.to_owned()).collect();
-        // A fallback takes types that nobody can name, and so may a family.
-        let has_fallback = self.processor.takes("");
-        let mut is_whole = !has_fallback;
-        let handled = if has_fallback { documented.clone() } else { self.processor.event_types() };
-        let handled = subscription("casapay", handled, &documented).unwrap_or_default();
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        for event_type in handled {
-            if event_type.ends_with('*') {
-                is_whole = false;
-                continue;
-            }
-            let query = query.clone().with_type(event_type).created_from(at).created_until(at);
+        let (names, mut is_whole) = self.names();
+        for name in names {
+            let query = query.clone().with_type(name).within(second, second);
             match self.replay_each(query, caught_up).await {
                 Err(error) if error.second().is_some() => is_whole = false,
                 other => other?,
@@ -244,6 +235,18 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             caught_up.overfull.push(second);
         }
         Ok(())
+    }
+
+    /// The handled types that have a name, and whether these are all.
+    fn names(&self) -> (BTreeSet<String>, bool) {
+        let handled = self.processor.event_types();
+        let is_name = |one: &str| !one.ends_with('*') && !one.is_empty();
+        // A pattern and a fallback take types that are documented nowhere.
+        let is_whole = !self.processor.takes("") && handled.iter().all(|one| is_name(one));
+        let documented = EVENT_TYPES.iter().filter(|one| is_name(one) && self.processor.takes(one));
+        let mut names: BTreeSet<_> = documented.map(|&one| one.to_owned()).collect();
+        names.extend(handled.into_iter().filter(|one| is_name(one)));
+        (names, is_whole)
     }
 
     async fn process(&self, event: &FetchedEvent) -> Outcome {

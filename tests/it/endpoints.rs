@@ -4,6 +4,7 @@
 mod api;
 mod as_managed;
 mod both;
+mod busy_seconds;
 mod calls;
 mod casapay;
 mod casapay_events;

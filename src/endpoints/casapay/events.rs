@@ -158,6 +158,12 @@ impl EventQuery {
         self
     }
 
+    /// Created in these seconds, both included.
+    pub(in crate::endpoints) fn within(mut self, from: u64, until: u64) -> Self {
+        (self.from, self.until) = (from, Some(until));
+        self
+    }
+
     fn limit(&self) -> u32 {
         self.limit.unwrap_or(MAX_LIMIT)
     }
