@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::casapay::{CasaPay, EventQuery, FetchedEvent};
 use super::error::EndpointError;
-use super::subscription::subscription;
+use crate::clock::unix_seconds;
 use crate::dedup::DedupStore;
 use crate::dispatch::{Dispatch, Outcome};
 use crate::process::Processor;
@@ -17,6 +17,12 @@ use crate::provider::casapay::EVENT_TYPES;
 
 /// How often an event is tried that somebody else is at, or for which there is no room.
 const ATTEMPTS: u32 = 3;
+
+/// By how much CasaPay's clock may be ahead of ours: by as much as its signatures may.
+const AHEAD: Duration = Duration::from_secs(300);
+
+/// So many overfull seconds of which nothing could be read, with nothing read between them, are the end.
+const MAX_PASSED: usize = 300;
 
 /// Fetches CasaPay's events that were not delivered, and runs the receiver's own handlers under the receiver's own
 /// deduplication: an event that comes by both ways has one effect.
@@ -157,7 +163,12 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
     /// any time.
     ///
     /// A second with more events than an answer of the API holds is read type by type, as far as the handled types are
-    /// known by name.
+    /// known by name. It counts as [overfull](CaughtUp::overfull) where that may not be all: where one type alone has too
+    /// many, and where a pattern or a fallback is handled, which takes types that nobody can ask for. When 300 such seconds
+    /// have passed of which nothing at all could be read, it is given up.
+    ///
+    /// It ends five minutes after the present of the layer's [clock](crate::WebhookLayer::with_clock), by which the clock
+    /// of CasaPay may be ahead.
     ///
     /// # Errors
     ///
@@ -189,10 +200,11 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             return Err(CatchUpError::BeyondRetention { since_ago, retention });
         }
         let mut caught_up = CaughtUp::default();
-        let mut from = since;
-        loop {
-            let read = self.replay_each(query.clone().created_from(from), &mut caught_up).await;
-            let Err(source) = read else { return Ok(caught_up) };
+        let (mut from, until) = (unix_seconds(since), unix_seconds(now).saturating_add(AHEAD.as_secs()));
+        let (mut fetched, mut passed) = (0, 0);
+        while from <= until {
+            let read = self.replay_each(query.clone().within(from, until), &mut caught_up).await;
+            let Err(source) = read else { break };
             let Some(second) = source.second() else {
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             };
@@ -200,11 +212,20 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             if let Err(source) = self.replay_second(second, &query, &mut caught_up).await {
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
-            match SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second.saturating_add(1))) {
-                Some(next) => from = next,
-                None => return Ok(caught_up),
+            let is_passed = caught_up.fetched == fetched && caught_up.overfull.last() == Some(&second);
+            passed = if is_passed { passed + 1 } else { 0 };
+            if passed >= MAX_PASSED {
+                let source = source.with_advice(
+                    "one second after the other has more events than one answer, and none could be read: go on from a \
+                     later time",
+                );
+                return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
+            fetched = caught_up.fetched;
+            let Some(next) = second.checked_add(1) else { break };
+            from = next;
         }
+        Ok(caught_up)
     }
 
     async fn replay_each(&self, query: EventQuery, caught_up: &mut CaughtUp) -> Result<(), EndpointError> {

@@ -97,7 +97,12 @@ async fn what_was_missed_is_handled_once_oldest_first_and_marked_as_fetched() {
     assert!(caught_up.is_complete());
     assert_eq!(caught_up.to_string(), "3 events fetched: 3 done, 0 done before, 0 unhandled, 0 not done");
     assert_eq!(receiver.handled(), fetched(&["evt_1", "evt_2", "evt_3"]));
-    let asked = api.asked_once().await;
+    let mut asked = api.asked_once().await;
+    let (name, until) = asked.query.remove(1);
+    assert_eq!(name, "created[lte]");
+    // To the present, and as far beyond it as clocks may differ.
+    let present = seconds(since) + 3600..=seconds(SystemTime::now());
+    assert!(present.contains(&(until.parse::<u64>().unwrap() - 300)), "{until}");
     let expected =
         [("created[gte]", &*seconds(since).to_string()), ("delivery_success", "false"), ("limit", "100")];
     assert_eq!(asked.query, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -127,7 +132,7 @@ async fn all_events_can_be_asked_for_and_not_only_those_that_were_missed() {
     let api = listing(&missed(&["evt_1"])).await;
     Receiver::new().catch_up(&api).replay_all(since()).await.unwrap();
     let names: Vec<_> = api.asked_once().await.query.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["created[gte]", "limit"]);
+    assert_eq!(names, ["created[gte]", "created[lte]", "limit"]);
 }
 
 #[tokio::test]
