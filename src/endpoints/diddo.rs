@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::api::{EndpointApi, Registered, Wanted};
 use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
-use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
+use super::http::{ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
 use crate::signature::Secret;
 
 /// The most that a page may hold.
@@ -295,8 +295,8 @@ impl Diddo {
     /// [`NotFound`](EndpointErrorKind::NotFound), and whatever else [`EndpointErrorKind`] lists.
     pub async fn retrieve(&self, id: Uuid) -> Result<DiddoEndpoint, EndpointError> {
         const OPERATION: &str = "retrieve endpoint";
-        let id = id.to_string();
-        self.endpoint(OPERATION, &self.http().call(Call::get(OPERATION, &["webhook", &id])).await?)
+        let (asked, id) = (id, id.to_string());
+        self.endpoint(OPERATION, asked, &self.http().call(Call::get(OPERATION, &["webhook", &id])).await?)
     }
 
     /// Changes what `update` names, and leaves the rest.
@@ -317,10 +317,11 @@ impl Diddo {
                 .collect()
         });
         self.check(OPERATION, url, events.as_deref())?;
-        let id = id.to_string();
+        let (asked, id) = (id, id.to_string());
         let body = json!(update.members).to_string().into_bytes();
         let path = ["webhook", &*id];
-        self.endpoint(OPERATION, &self.http().call(Call::update(OPERATION, Method::PUT, &path, body)).await?)
+        let answer = self.http().call(Call::update(OPERATION, Method::PUT, &path, body)).await?;
+        self.endpoint(OPERATION, asked, &answer)
     }
 
     /// Deletes an endpoint, which cannot be undone. One that an attempt of this call has deleted, whose answer was lost,
@@ -356,8 +357,18 @@ impl Diddo {
         DiddoEndpoints { inner: Box::pin(try_unfold(pages, Pages::next)) }
     }
 
-    fn endpoint(&self, operation: &'static str, answer: &Answer) -> Result<DiddoEndpoint, EndpointError> {
-        DiddoEndpoint::read(&answer.body).map_err(|error| malformed(self.http(), operation, answer, error))
+    /// The endpoint that was asked for.
+    fn endpoint(
+        &self,
+        operation: &'static str,
+        id: Uuid,
+        answer: &Answer,
+    ) -> Result<DiddoEndpoint, EndpointError> {
+        match DiddoEndpoint::read(&answer.body) {
+            Ok(endpoint) if endpoint.id == id => Ok(endpoint),
+            Ok(_) => Err(malformed(self.http(), operation, answer, ANOTHER_ID)),
+            Err(error) => Err(malformed(self.http(), operation, answer, error)),
+        }
     }
 
     fn check(

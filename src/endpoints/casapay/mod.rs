@@ -13,7 +13,9 @@ pub use self::events::{EventQuery, EventStream, FetchedEvent, ListStyle};
 use super::api::{EndpointApi, Registered, Wanted};
 use super::check::{checked, is_id};
 use super::error::{EndpointError, EndpointErrorKind};
-use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read};
+use super::http::{
+    ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read,
+};
 use crate::signature::Secret;
 
 const ENDPOINTS: &str = "webhook_endpoints";
@@ -105,7 +107,7 @@ impl CasaPay {
         const OPERATION: &str = "retrieve endpoint";
         self.check_id(OPERATION, id)?;
         let path = ["v1", ENDPOINTS, id];
-        self.endpoint(OPERATION, &self.http.call(Call::get(OPERATION, &path)).await?)
+        self.endpoint(OPERATION, id, &self.http.call(Call::get(OPERATION, &path)).await?)
     }
 
     /// Changes what `update` names, and leaves the rest.
@@ -118,7 +120,8 @@ impl CasaPay {
         self.check_id(OPERATION, id)?;
         let body = update.body(&self.http, OPERATION)?;
         let path = ["v1", ENDPOINTS, id];
-        self.endpoint(OPERATION, &self.http.call(Call::update(OPERATION, Method::POST, &path, body)).await?)
+        let answer = self.http.call(Call::update(OPERATION, Method::POST, &path, body)).await?;
+        self.endpoint(OPERATION, id, &answer)
     }
 
     /// Deletes an endpoint. One that an attempt of this call has deleted, whose answer was lost, counts as deleted.
@@ -192,8 +195,18 @@ impl CasaPay {
         EventStream::new(self.clone(), query)
     }
 
-    fn endpoint(&self, operation: &'static str, answer: &Answer) -> Result<CasaPayEndpoint, EndpointError> {
-        CasaPayEndpoint::read(&answer.body).map_err(|error| malformed(&self.http, operation, answer, error))
+    /// The endpoint that was asked for.
+    fn endpoint(
+        &self,
+        operation: &'static str,
+        id: &str,
+        answer: &Answer,
+    ) -> Result<CasaPayEndpoint, EndpointError> {
+        match CasaPayEndpoint::read(&answer.body) {
+            Ok(endpoint) if endpoint.id == id => Ok(endpoint),
+            Ok(_) => Err(malformed(&self.http, operation, answer, ANOTHER_ID)),
+            Err(error) => Err(malformed(&self.http, operation, answer, error)),
+        }
     }
 
     fn check_id(&self, operation: &'static str, id: &str) -> Result<(), EndpointError> {

@@ -16,6 +16,9 @@ const MAX_BODY: usize = 16 << 20;
 /// What of an API's explanation is kept.
 const MAX_MESSAGE: usize = 300;
 
+/// What is wrong with an answer that says what has become of something else.
+pub(in crate::endpoints) const ANOTHER_ID: &str = "it has another id than was asked for";
+
 /// An attempt that came to nothing.
 pub(super) struct Failed {
     pub(super) error: EndpointError,

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use self::answer::Failed;
-pub(super) use self::answer::{created, malformed, object_with_list, read};
+pub(super) use self::answer::{ANOTHER_ID, created, malformed, object_with_list, read};
 pub use self::options::ClientOptions;
 use super::check::checked;
 use super::error::{EndpointError, EndpointErrorKind};
