@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Http};
+use super::{Answer, Http, lenient};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
 use crate::signature::Secret;
 
@@ -116,14 +116,15 @@ pub(in crate::endpoints) fn created<T: DeserializeOwned + ToString>(
 ) -> Result<(T, Secret), EndpointError> {
     let with_answer =
         |kind| http.error(kind, operation).with_answer(answer.status, answer.request_id.clone());
-    let mut body: Value = serde_json::from_slice(&answer.body).map_err(|error| {
+    // What is wrong elsewhere, a text that is no UTF-8 for instance, must not cost the secret.
+    let text = String::from_utf8_lossy(&answer.body);
+    let body = serde_json::from_str::<&RawValue>(&text).map_err(|error| {
         with_answer(EndpointErrorKind::OutcomeUnknown).with_source(malformed(http, operation, answer, error))
     })?;
-    let id = body.get("id").cloned().map(serde_json::from_value::<T>);
-    let secret = match body.pointer_mut(secret_at).map(Value::take) {
-        Some(Value::String(text)) => shown(text),
-        _ => None,
-    };
+    let id = lenient::value(body, "/id").map(|id| serde_json::from_str::<T>(id.get()));
+    let secret = lenient::value(body, secret_at)
+        .and_then(|secret| serde_json::from_str::<String>(secret.get()).ok())
+        .and_then(shown);
     match (id, secret) {
         (Some(Ok(id)), Some(secret)) => Ok((id, secret)),
         (Some(Ok(id)), None) => {

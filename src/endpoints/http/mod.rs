@@ -1,6 +1,7 @@
 //! One call to an API: attempts, timeouts, statuses as errors. Nothing here knows what is called.
 
 mod answer;
+mod lenient;
 mod options;
 mod retry;
 mod tls;
