@@ -182,7 +182,10 @@ impl Http {
         let is_unknown = match error.kind() {
             K::Timeout | K::Broken | K::Server | K::Malformed | K::TooLarge => failed.sent,
             // It may be done, and elsewhere to see; or be done later, by an API that did not wait for it.
-            _ => matches!(error.status(), Some(StatusCode::SEE_OTHER | StatusCode::REQUEST_TIMEOUT)),
+            _ => matches!(
+                error.status(),
+                Some(StatusCode::FOUND | StatusCode::SEE_OTHER | StatusCode::REQUEST_TIMEOUT)
+            ),
         };
         if !is_unknown {
             return error;
