@@ -4,6 +4,10 @@ mod endpoint;
 mod events;
 mod window;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use http::Method;
 use http::header::AUTHORIZATION;
 use serde_json::json;
@@ -17,6 +21,8 @@ use super::http::{
     ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read,
 };
 use crate::signature::Secret;
+
+const NO_EVENT: &str = "an event is no object";
 
 const ENDPOINTS: &str = "webhook_endpoints";
 
@@ -51,8 +57,10 @@ const ENDPOINTS: &str = "webhook_endpoints";
 /// ```
 #[derive(Clone, Debug)]
 pub struct CasaPay {
-    http: std::sync::Arc<Http>,
+    http: Arc<Http>,
     livemode: bool,
+    /// How many events an answer had at most, so far: it is not known to be able to have more.
+    longest_page: Arc<AtomicUsize>,
 }
 
 impl CasaPay {
@@ -71,7 +79,7 @@ impl CasaPay {
                 .with_detail("an API key begins with `sk_test_` or `sk_live_`"));
         }
         let http = Http::new("casapay", base_url, (AUTHORIZATION, "Bearer ", &key), options)?;
-        Ok(Self { http: std::sync::Arc::new(http), livemode })
+        Ok(Self { http: Arc::new(http), livemode, longest_page: Arc::default() })
     }
 
     /// Whether the key is a live one. One of test mode sees test endpoints and events.
@@ -145,7 +153,7 @@ impl CasaPay {
         const OPERATION: &str = "list endpoints";
         let answer = self.http.call(Call::get(OPERATION, &["v1", ENDPOINTS])).await?;
         let (items, has_more) = object_with_list(&self.http, OPERATION, &answer)?;
-        if has_more {
+        if has_more == Some(true) {
             let error = self.http.error(EndpointErrorKind::IncompleteList, OPERATION);
             return Err(error.with_detail("the API has more endpoints than it lists"));
         }
@@ -164,15 +172,22 @@ impl CasaPay {
         self.check_id(OPERATION, id)?;
         let answer = self.http.call(Call::get(OPERATION, &["v1", "events", id])).await?;
         let raw: Box<serde_json::value::RawValue> = read(&self.http, OPERATION, &answer)?;
-        FetchedEvent::read(&raw).map_err(|error| malformed(&self.http, OPERATION, &answer, error))
+        match FetchedEvent::read(&raw) {
+            Some(event) if event.id() == id => Ok(event),
+            Some(_) => Err(malformed(&self.http, OPERATION, &answer, ANOTHER_ID)),
+            None => Err(malformed(&self.http, OPERATION, &answer, NO_EVENT)),
+        }
     }
 
     /// The events that `query` asks for, oldest first, from as many answers as it takes.
     ///
     /// No cursor is documented, so that pages are spans of time: one that has more events than an answer holds is
     /// divided. More than that within one second cannot be read ([`TooManyEvents`](EndpointErrorKind::TooManyEvents)).
-    /// What is created while it runs may or may not be seen. Nothing is asked before the stream is polled; it ends
-    /// with its first error.
+    /// What is created while it runs may or may not be seen. An event whose id, type or time cannot be read is listed as
+    /// it came. Nothing is asked before the stream is polled; it ends with its first error.
+    ///
+    /// An answer with fewer events than were asked for counts as all where it says so (`has_more`), where it has fewer
+    /// than ten, or where another one had more. Whether one can have more is asked once, where it matters.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};

@@ -149,27 +149,29 @@ fn shown(text: String) -> Option<Secret> {
 }
 
 /// The items of a list: the answer itself, or, since the form of lists is documented nowhere, its one member that is a
-/// list. And whether the answer says that there is more (`has_more`).
+/// list. And what the answer says about whether there is more (`has_more`), where it does.
 pub(in crate::endpoints) fn object_with_list(
     http: &Http,
     operation: &'static str,
     answer: &Answer,
-) -> Result<(Vec<Box<RawValue>>, bool), EndpointError> {
+) -> Result<Listed, EndpointError> {
     list(&answer.body).map_err(|problem| match problem {
         Some(error) => malformed(http, operation, answer, error),
         None => malformed(http, operation, answer, "it has not exactly one list"),
     })
 }
 
-fn list(body: &[u8]) -> Result<(Vec<Box<RawValue>>, bool), Option<serde_json::Error>> {
+type Listed = (Vec<Box<RawValue>>, Option<bool>);
+
+fn list(body: &[u8]) -> Result<Listed, Option<serde_json::Error>> {
     if let Ok(items) = serde_json::from_slice::<Vec<Box<RawValue>>>(body) {
-        return Ok((items, false));
+        return Ok((items, None));
     }
     let members: std::collections::BTreeMap<String, Box<RawValue>> =
         serde_json::from_slice(body).map_err(Some)?;
     let mut lists = members.values().filter(|value| value.get().starts_with('['));
     let (Some(list), None) = (lists.next(), lists.next()) else { return Err(None) };
-    let has_more = members.get("has_more").is_some_and(|more| more.get() == "true");
+    let has_more = members.get("has_more").and_then(|more| more.get().parse().ok());
     serde_json::from_str(list.get()).map(|items| (items, has_more)).map_err(Some)
 }
 
@@ -224,12 +226,14 @@ mod tests {
             Some((items.iter().map(|item| item.get().to_owned()).collect::<Vec<_>>(), more))
         };
         let two = vec!["1".to_owned(), "{\"a\":[2]}".to_owned()];
-        assert_eq!(items("[1,{\"a\":[2]}]"), Some((two.clone(), false)));
+        assert_eq!(items("[1,{\"a\":[2]}]"), Some((two.clone(), None)));
         assert_eq!(
             items("{\"object\":\"list\",\"data\":[1,{\"a\":[2]}],\"has_more\":true}"),
-            Some((two, true))
+            Some((two, Some(true)))
         );
-        assert_eq!(items("{\"data\": []}"), Some((vec![], false)));
+        assert_eq!(items("{\"data\": []}"), Some((vec![], None)));
+        assert_eq!(items("{\"data\": [], \"has_more\": false}"), Some((vec![], Some(false))));
+        assert_eq!(items("{\"data\": [], \"has_more\": null}"), Some((vec![], None)));
         for body in ["{}", "{\"a\":[],\"b\":[]}", "7", "", "[1", "{\"data\":{}}", "null"] {
             assert_eq!(items(body), None, "{body}");
         }
