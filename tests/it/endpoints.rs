@@ -13,6 +13,7 @@ mod catch_up;
 mod created;
 mod diddo;
 mod diddo_pages;
+mod endless;
 mod ensure;
 mod env_file;
 mod hidden;

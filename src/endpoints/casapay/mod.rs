@@ -143,7 +143,7 @@ impl CasaPay {
         self.http.call(Call::delete(OPERATION, &["v1", ENDPOINTS, id])).await.map(drop)
     }
 
-    /// All endpoints.
+    /// All endpoints. One that stands in the answer twice counts once, as it stands there first.
     ///
     /// # Errors
     ///
@@ -158,8 +158,11 @@ impl CasaPay {
             return Err(error.with_detail("the API has more endpoints than it lists"));
         }
         let read = items.iter().map(|item| CasaPayEndpoint::read(item.get().as_bytes()));
-        let read = read.collect::<Result<_, _>>();
-        read.map_err(|error| malformed(&self.http, OPERATION, &answer, error))
+        let read = read.collect::<Result<Vec<_>, _>>();
+        let mut endpoints = read.map_err(|error| malformed(&self.http, OPERATION, &answer, error))?;
+        let mut seen = HashSet::new();
+        endpoints.retain(|endpoint| seen.insert(endpoint.id.clone()));
+        Ok(endpoints)
     }
 
     /// Reads one event.
