@@ -65,6 +65,24 @@ async fn seconds_that_cannot_be_read_are_passed_but_not_for_ever() {
     assert_eq!(source.second(), so_far.overfull.last().copied(), "where to go on from");
 }
 
+/// There is nothing in them that could be missing.
+#[tokio::test]
+async fn seconds_full_of_what_nobody_handles_are_passed_all() {
+    let api = Api::with(|request| {
+        let (from, _) = window(request);
+        let is_typed = request.url.query_pairs().any(|(parameter, _)| parameter == "type");
+        let events = if is_typed { vec![] } else { vec![event("evt_1", from)] };
+        answer(200, json!({"data": events, "has_more": !is_typed}))
+    })
+    .await;
+    let catch_up = CatchUp::new(api.casapay(), processor());
+    let caught_up = within_a_minute(catch_up.replay_missed(at(NOW - 10))).await.unwrap();
+    assert!(caught_up.is_complete() && caught_up.fetched == 0, "{caught_up}");
+    let mut typed = api.asked().await;
+    typed.retain(|asked| asked.query[0].0 == "type");
+    assert_eq!(typed.len(), 311, "one for each second");
+}
+
 /// Past seconds are many, but they end; future ones do not.
 #[tokio::test]
 async fn nothing_is_asked_for_that_has_not_happened_yet() {
