@@ -1,5 +1,6 @@
 //! Events that were never delivered: fetched, and handled as deliveries are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use tokio::time::sleep;
 
 use super::casapay::{CasaPay, EventQuery, FetchedEvent};
 use super::error::EndpointError;
-use super::subscription::subscription;
+use crate::clock::unix_seconds;
 use crate::dedup::DedupStore;
 use crate::dispatch::{Dispatch, Outcome};
 use crate::process::Processor;
@@ -16,6 +17,12 @@ use crate::provider::casapay::EVENT_TYPES;
 
 /// How often an event is tried that somebody else is at, or for which there is no room.
 const ATTEMPTS: u32 = 3;
+
+/// By how much CasaPay's clock may be ahead of ours: by as much as its signatures may.
+const AHEAD: Duration = Duration::from_secs(300);
+
+/// So many overfull seconds of which nothing could be read, with nothing read between them, are the end.
+const MAX_PASSED: usize = 300;
 
 /// Fetches CasaPay's events that were not delivered, and runs the receiver's own handlers under the receiver's own
 /// deduplication: an event that comes by both ways has one effect.
@@ -59,7 +66,7 @@ pub struct CaughtUp {
     pub unhandled: u64,
     /// Events that are not done. Run it again, or look into them.
     pub unsettled: Vec<Unsettled>,
-    /// Seconds, in Unix time, with more events than the API lets one read, so that some are missing here.
+    /// Seconds, in Unix time, with more events than the API lets one read, so that some may be missing here.
     pub overfull: Vec<u64>,
 }
 
@@ -88,6 +95,12 @@ pub enum CatchUpError {
         /// How long done events are remembered.
         retention: Duration,
     },
+    /// The processor has marks of its own ([`with_stage`](Processor::with_stage)): what the receiver has done would run
+    /// again.
+    #[error(
+        "the processor has a stage (`with_stage`), so that what was delivered would run again: give it one without"
+    )]
+    Staged,
     /// The processor is of a layer for another provider, or for tenants.
     #[error("the processor is not of a layer for CasaPay, or of one for tenants")]
     OtherProvider,
@@ -150,7 +163,12 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
     /// any time.
     ///
     /// A second with more events than an answer of the API holds is read type by type, as far as the handled types are
-    /// known by name.
+    /// known by name. It counts as [overfull](CaughtUp::overfull) where that may not be all: where one type alone has too
+    /// many, and where a pattern or a fallback is handled, which takes types that nobody can ask for. When 300 such seconds
+    /// have passed of which nothing at all could be read, it is given up.
+    ///
+    /// It ends five minutes after the present of the layer's [clock](crate::WebhookLayer::with_clock), by which the clock
+    /// of CasaPay may be ahead.
     ///
     /// # Errors
     ///
@@ -173,16 +191,20 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
         if self.processor.provider_name() != "casapay" || !self.processor.can_fetch() {
             return Err(CatchUpError::OtherProvider);
         }
-        let retention = self.processor.retention();
-        let since_ago = SystemTime::now().duration_since(since).unwrap_or_default();
+        if self.processor.has_stage() {
+            return Err(CatchUpError::Staged);
+        }
+        let (retention, now) = (self.processor.retention(), self.processor.now());
+        let since_ago = now.duration_since(since).unwrap_or_default();
         if since_ago > retention {
             return Err(CatchUpError::BeyondRetention { since_ago, retention });
         }
         let mut caught_up = CaughtUp::default();
-        let mut from = since;
-        loop {
-            let read = self.replay_each(query.clone().created_from(from), &mut caught_up).await;
-            let Err(source) = read else { return Ok(caught_up) };
+        let (mut from, until) = (unix_seconds(since), unix_seconds(now).saturating_add(AHEAD.as_secs()));
+        let (mut fetched, mut passed) = (0, 0);
+        while from <= until {
+            let read = self.replay_each(query.clone().within(from, until), &mut caught_up).await;
+            let Err(source) = read else { break };
             let Some(second) = source.second() else {
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             };
@@ -190,11 +212,20 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             if let Err(source) = self.replay_second(second, &query, &mut caught_up).await {
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
-            match SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(second.saturating_add(1))) {
-                Some(next) => from = next,
-                None => return Ok(caught_up),
+            let is_passed = caught_up.fetched == fetched && caught_up.overfull.last() == Some(&second);
+            passed = if is_passed { passed + 1 } else { 0 };
+            if passed >= MAX_PASSED {
+                let source = source.with_advice(
+                    "one second after the other has more events than one answer, and none could be read: go on from a \
+                     later time",
+                );
+                return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
+            fetched = caught_up.fetched;
+            let Some(next) = second.checked_add(1) else { break };
+            from = next;
         }
+        Ok(caught_up)
     }
 
     async fn replay_each(&self, query: EventQuery, caught_up: &mut CaughtUp) -> Result<(), EndpointError> {
@@ -213,19 +244,9 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
         query: &EventQuery,
         caught_up: &mut CaughtUp,
     ) -> Result<(), EndpointError> {
-        let documented: Vec<_> = EVENT_TYPES.iter().map(|&event_type| event_type.to_owned()).collect();
-        // A fallback takes types that nobody can name, and so may a family.
-        let has_fallback = self.processor.takes("");
-        let mut is_whole = !has_fallback;
-        let handled = if has_fallback { documented.clone() } else { self.processor.event_types() };
-        let handled = subscription("casapay", handled, &documented).unwrap_or_default();
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        for event_type in handled {
-            if event_type.ends_with('*') {
-                is_whole = false;
-                continue;
-            }
-            let query = query.clone().with_type(event_type).created_from(at).created_until(at);
+        let (names, mut is_whole) = self.names();
+        for name in names {
+            let query = query.clone().with_type(name).within(second, second);
             match self.replay_each(query, caught_up).await {
                 Err(error) if error.second().is_some() => is_whole = false,
                 other => other?,
@@ -235,6 +256,18 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             caught_up.overfull.push(second);
         }
         Ok(())
+    }
+
+    /// The handled types that have a name, and whether these are all.
+    fn names(&self) -> (BTreeSet<String>, bool) {
+        let handled = self.processor.event_types();
+        let is_name = |one: &str| !one.ends_with('*') && !one.is_empty();
+        // A pattern and a fallback take types that are documented nowhere.
+        let is_whole = !self.processor.takes("") && handled.iter().all(|one| is_name(one));
+        let documented = EVENT_TYPES.iter().filter(|one| is_name(one) && self.processor.takes(one));
+        let mut names: BTreeSet<_> = documented.map(|&one| one.to_owned()).collect();
+        names.extend(handled.into_iter().filter(|one| is_name(one)));
+        (names, is_whole)
     }
 
     async fn process(&self, event: &FetchedEvent) -> Outcome {

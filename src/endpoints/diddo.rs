@@ -11,12 +11,13 @@ use futures_util::stream::{Stream, try_unfold};
 use http::{HeaderName, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::api::{EndpointApi, Registered, Wanted};
 use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
-use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
+use super::http::{ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
 use crate::signature::Secret;
 
 /// The most that a page may hold.
@@ -24,6 +25,9 @@ const MAX_LIMIT: u32 = 100;
 
 /// How often a list that changes while it is read is read anew.
 const MAX_RESTARTS: u32 = 3;
+
+/// The most pages that a list is read in: 20,000 endpoints where the API has twenty on a page.
+const MAX_PAGES: u32 = 1_000;
 
 /// A client for Diddo's webhook endpoints. Cheap to clone.
 ///
@@ -295,8 +299,8 @@ impl Diddo {
     /// [`NotFound`](EndpointErrorKind::NotFound), and whatever else [`EndpointErrorKind`] lists.
     pub async fn retrieve(&self, id: Uuid) -> Result<DiddoEndpoint, EndpointError> {
         const OPERATION: &str = "retrieve endpoint";
-        let id = id.to_string();
-        self.endpoint(OPERATION, &self.http().call(Call::get(OPERATION, &["webhook", &id])).await?)
+        let (asked, id) = (id, id.to_string());
+        self.endpoint(OPERATION, asked, &self.http().call(Call::get(OPERATION, &["webhook", &id])).await?)
     }
 
     /// Changes what `update` names, and leaves the rest.
@@ -317,10 +321,11 @@ impl Diddo {
                 .collect()
         });
         self.check(OPERATION, url, events.as_deref())?;
-        let id = id.to_string();
+        let (asked, id) = (id, id.to_string());
         let body = json!(update.members).to_string().into_bytes();
         let path = ["webhook", &*id];
-        self.endpoint(OPERATION, &self.http().call(Call::update(OPERATION, Method::PUT, &path, body)).await?)
+        let answer = self.http().call(Call::update(OPERATION, Method::PUT, &path, body)).await?;
+        self.endpoint(OPERATION, asked, &answer)
     }
 
     /// Deletes an endpoint, which cannot be undone. One that an attempt of this call has deleted, whose answer was lost,
@@ -338,10 +343,12 @@ impl Diddo {
     /// The endpoints that `list` asks for, from all pages.
     ///
     /// Pages are counted from the beginning of the list (`offset`), so that an endpoint that is deleted meanwhile would
-    /// hide another one. Pages therefore overlap by one endpoint. Where they do not, the list has changed: it is read
-    /// anew, without what has been seen, and after three times given up
-    /// ([`IncompleteList`](EndpointErrorKind::IncompleteList)). Nothing is asked before the stream is polled; it ends
-    /// with its first error.
+    /// hide another one. Pages therefore overlap by one endpoint. Where they do not, or where a page brings nothing but
+    /// what has been read, the list has changed: it is read anew, without what has been seen, and after three times given
+    /// up ([`IncompleteList`](EndpointErrorKind::IncompleteList)). So it is after 1,000 pages.
+    ///
+    /// A page may be shorter than was asked for: the list ends where nothing comes after the last endpoint, which takes
+    /// one call more than there are pages. Nothing is asked before the stream is polled; it ends with its first error.
     pub fn list(&self, list: DiddoList) -> DiddoEndpoints {
         let pages = Pages {
             client: self.clone(),
@@ -350,14 +357,26 @@ impl Diddo {
             last: None,
             is_done: false,
             restarts: 0,
+            pages: 0,
+            read: HashSet::new(),
             seen: HashSet::new(),
             page: VecDeque::new(),
         };
         DiddoEndpoints { inner: Box::pin(try_unfold(pages, Pages::next)) }
     }
 
-    fn endpoint(&self, operation: &'static str, answer: &Answer) -> Result<DiddoEndpoint, EndpointError> {
-        DiddoEndpoint::read(&answer.body).map_err(|error| malformed(self.http(), operation, answer, error))
+    /// The endpoint that was asked for.
+    fn endpoint(
+        &self,
+        operation: &'static str,
+        id: Uuid,
+        answer: &Answer,
+    ) -> Result<DiddoEndpoint, EndpointError> {
+        match DiddoEndpoint::read(&answer.body) {
+            Ok(endpoint) if endpoint.id == id => Ok(endpoint),
+            Ok(_) => Err(malformed(self.http(), operation, answer, ANOTHER_ID)),
+            Err(error) => Err(malformed(self.http(), operation, answer, error)),
+        }
     }
 
     fn check(
@@ -409,6 +428,10 @@ struct Pages {
     last: Option<Uuid>,
     is_done: bool,
     restarts: u32,
+    pages: u32,
+    /// What this reading came upon.
+    read: HashSet<Uuid>,
+    /// What any reading did.
     seen: HashSet<Uuid>,
     page: VecDeque<DiddoEndpoint>,
 }
@@ -430,6 +453,13 @@ impl Pages {
         const OPERATION: &str = "list endpoints";
         let http = self.client.http();
         let limit = self.list.limit.unwrap_or(MAX_LIMIT);
+        let incomplete = |detail: String| {
+            Err(http.error(EndpointErrorKind::IncompleteList, OPERATION).with_detail(detail))
+        };
+        if self.pages == MAX_PAGES {
+            return incomplete(format!("after {MAX_PAGES} pages there is still more"));
+        }
+        self.pages += 1;
         let mut call = Call::get(OPERATION, &["webhook"]);
         call.query = self.filters(OPERATION)?;
         call.query.push(("limit".to_owned(), limit.to_string()));
@@ -441,19 +471,25 @@ impl Pages {
             .map(|item| DiddoEndpoint::read(item.get().as_bytes()))
             .collect::<Result<Vec<_>, _>>();
         let endpoints = read.map_err(|error| malformed(http, OPERATION, &answer, error))?;
-        if endpoints.first().map(|first| first.id) != self.last && self.last.is_some() {
+        let overlaps = endpoints.first().map(|first| first.id) == self.last;
+        let after = endpoints.get(usize::from(self.last.is_some())..).unwrap_or_default();
+        let has_new = after.iter().filter(|endpoint| self.read.insert(endpoint.id)).count() > 0;
+        if self.last.is_some() && !overlaps || !after.is_empty() && !has_new {
             self.restarts += 1;
             if self.restarts > MAX_RESTARTS {
-                let error = http.error(EndpointErrorKind::IncompleteList, OPERATION);
-                return Err(error.with_detail("it went on changing while it was read"));
+                return incomplete("it went on changing while it was read".to_owned());
             }
             (self.offset, self.last) = (0, None);
+            self.read.clear();
             return Ok(());
         }
-        let count = u64::try_from(endpoints.len()).unwrap_or(u64::MAX);
-        // A page that is not full is the last one; so is one that brings nothing but what the one before ended with.
-        self.is_done = count < u64::from(limit) && !has_more || count <= u64::from(self.last.is_some());
-        self.offset += count.saturating_sub(1);
+        if after.is_empty() && has_more == Some(true) {
+            return incomplete("the API says that there is more, and does not list it".to_owned());
+        }
+        // Not where a page is shorter than was asked for: it may be as long as the API's pages are. They hold two at
+        // least, or none could follow another.
+        self.is_done = after.is_empty() || endpoints.len() == 1 && has_more != Some(true);
+        self.offset += u64::try_from(endpoints.len()).unwrap_or(u64::MAX).saturating_sub(1);
         self.last = endpoints.last().map(|last| last.id);
         let new = endpoints.into_iter().filter(|endpoint| self.seen.insert(endpoint.id));
         self.page.extend(new.collect::<Vec<_>>());
@@ -498,8 +534,14 @@ impl EndpointApi for Diddo {
         self.http().options().longest_call()
     }
 
+    /// All pages together have the time of one call, since that is for how long a lock is held.
     async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
-        Self::list(self, DiddoList::new()).map_ok(Registered::from).try_collect().await
+        let all = Self::list(self, DiddoList::new()).map_ok(Registered::from).try_collect();
+        let too_late = |_| {
+            let error = self.http().error(EndpointErrorKind::Timeout, "list endpoints");
+            error.with_detail("all pages together took longer than one call may")
+        };
+        timeout(self.call_deadline(), all).await.map_err(too_late)?
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {

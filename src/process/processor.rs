@@ -84,6 +84,16 @@ impl<D, St> Processor<D, St> {
         !self.source.has_tenants
     }
 
+    /// Whether its marks are apart from those of the receiver.
+    pub(crate) fn has_stage(&self) -> bool {
+        self.core.stage.is_some()
+    }
+
+    /// The time by the layer's clock.
+    pub(crate) fn now(&self) -> std::time::SystemTime {
+        self.source.clock.now()
+    }
+
     /// For how long done events are remembered.
     pub(crate) fn retention(&self) -> std::time::Duration {
         self.core.timing.retention()

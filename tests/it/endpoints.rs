@@ -4,6 +4,7 @@
 mod api;
 mod as_managed;
 mod both;
+mod busy_seconds;
 mod calls;
 mod casapay;
 mod casapay_events;
@@ -12,6 +13,7 @@ mod catch_up;
 mod created;
 mod diddo;
 mod diddo_pages;
+mod endless;
 mod ensure;
 mod env_file;
 mod hidden;

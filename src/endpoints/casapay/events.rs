@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -11,53 +13,72 @@ use futures_util::stream::{Stream, try_unfold};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::CasaPay;
 use super::window::Window;
+use super::{CasaPay, NO_EVENT};
 use crate::clock::unix_seconds;
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
-use crate::endpoints::http::{Call, malformed, object_with_list};
+use crate::endpoints::http::{Answer, Call, malformed, object_with_list};
 
 /// The most that one answer may hold.
 const MAX_LIMIT: u32 = 100;
 
-/// An event that was asked for. Its `Debug` output shows id and type, not the body.
+const OPERATION: &str = "list events";
+
+/// An answer with fewer events than that is all of them: no API has pages as short without saying so.
+const SHORTEST_PAGE: usize = 10;
+
+/// An event that was asked for. One whose id, type or time is missing, or of another form than documented, is as good as
+/// any other here: what cannot be read is for whoever processes it to put aside. Its `Debug` output shows id and type, not the body.
 #[derive(Clone)]
 pub struct FetchedEvent {
     id: String,
     event_type: String,
-    created: u64,
+    created: Option<u64>,
     body: Bytes,
 }
 
-#[derive(Deserialize)]
-struct Wire {
-    id: String,
-    #[serde(rename = "type")]
-    event_type: String,
-    created: u64,
+#[derive(Default, Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    event_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
 }
 
 impl FetchedEvent {
-    pub(super) fn read(raw: &RawValue) -> Result<Self, serde_json::Error> {
-        let Wire { id, event_type, created } = serde_json::from_str(raw.get())?;
-        Ok(Self { id, event_type, created, body: Bytes::copy_from_slice(raw.get().as_bytes()) })
+    /// `None` where it is no object.
+    pub(super) fn read(raw: &RawValue) -> Option<Self> {
+        let json = raw.get();
+        if !json.starts_with('{') {
+            return None;
+        }
+        let Wire { id, event_type, created } = serde_json::from_str(json).unwrap_or_default();
+        let text = |value: Option<&RawValue>| serde_json::from_str(value?.get()).ok();
+        Some(Self {
+            id: text(id).unwrap_or_default(),
+            event_type: text(event_type).unwrap_or_default(),
+            created: created.and_then(|created| serde_json::from_str(created.get()).ok()),
+            body: Bytes::copy_from_slice(json.as_bytes()),
+        })
     }
 
-    /// Its id, `evt_..`.
+    /// Its id, `evt_..`; empty where it has none that can be read.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Its type.
+    /// Its type; empty where it has none that can be read.
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// When it came about, in Unix seconds.
+    /// When it came about, in Unix seconds; `None` where it has no time that can be read.
     #[must_use]
-    pub fn created(&self) -> u64 {
+    pub fn created(&self) -> Option<u64> {
         self.created
     }
 
@@ -158,6 +179,12 @@ impl EventQuery {
         self
     }
 
+    /// Created in these seconds, both included.
+    pub(in crate::endpoints) fn within(mut self, from: u64, until: u64) -> Self {
+        (self.from, self.until) = (from, Some(until));
+        self
+    }
+
     fn limit(&self) -> u32 {
         self.limit.unwrap_or(MAX_LIMIT)
     }
@@ -188,7 +215,8 @@ impl EventQuery {
     }
 }
 
-/// Events, oldest first. From [`CasaPay::events`].
+/// Events, oldest first; those without a time that can be read come first among their neighbours. From
+/// [`CasaPay::events`].
 pub struct EventStream {
     inner: Pin<Box<dyn Stream<Item = Result<FetchedEvent, EndpointError>> + Send>>,
 }
@@ -199,6 +227,8 @@ struct Pages {
     query: EventQuery,
     /// The next one last.
     windows: Vec<Window>,
+    /// Whether it has been asked how much an answer can hold.
+    has_asked: bool,
     page: VecDeque<FetchedEvent>,
 }
 
@@ -208,7 +238,7 @@ impl EventStream {
             Some(until) if until < query.from => Vec::new(),
             until => vec![Window { from: query.from, until }],
         };
-        let pages = Pages { client, query, windows, page: VecDeque::new() };
+        let pages = Pages { client, query, windows, has_asked: false, page: VecDeque::new() };
         Self { inner: Box::pin(try_unfold(pages, Pages::next)) }
     }
 }
@@ -225,26 +255,23 @@ impl Pages {
     }
 
     async fn read(&mut self, window: Window) -> Result<(), EndpointError> {
-        const OPERATION: &str = "list events";
-        let http = &self.client.http;
-        let mut call = Call::get(OPERATION, &["v1", "events"]);
-        call.query = self.query.parameters(window);
-        let answer = http.call(call).await?;
-        let (items, has_more) = object_with_list(http, OPERATION, &answer)?;
-        let events = items.iter().map(|item| FetchedEvent::read(item)).collect::<Result<Vec<_>, _>>();
-        let mut events = events.map_err(|error| malformed(http, OPERATION, &answer, error))?;
-        let limit = usize::try_from(self.query.limit()).unwrap_or(usize::MAX);
-        if !events.iter().all(|event| window.contains(event.created)) {
+        let (answer, items, has_more) = self.ask(self.query.parameters(window)).await?;
+        let http = Arc::clone(&self.client.http);
+        let refused = |problem: &'static str| Err(malformed(&http, OPERATION, &answer, problem));
+        let events = items.iter().map(|item| FetchedEvent::read(item)).collect::<Option<Vec<_>>>();
+        let Some(mut events) = events else { return refused(NO_EVENT) };
+        let created: Vec<_> = events.iter().filter_map(FetchedEvent::created).collect();
+        if !created.iter().all(|&created| window.contains(created)) {
             // Of an API that does not keep to the time no part could be known to be complete.
-            return Err(malformed(
-                http,
-                OPERATION,
-                &answer,
-                "events from outside of the time that was asked for",
-            ));
+            return refused("events from outside of the time that was asked for");
         }
-        if has_more || events.len() >= limit {
-            let created: Vec<_> = events.iter().map(FetchedEvent::created).collect();
+        if has_more == Some(true) && events.is_empty() {
+            return refused("it has no event, and says that there are more");
+        }
+        if self.may_be_cut(events.len(), has_more).await? {
+            if created.is_empty() {
+                return refused("none of the events says when it came about");
+            }
             // Oldest first: everything before this second has been read.
             let too_many =
                 || http.error(EndpointErrorKind::TooManyEvents, OPERATION).with_second(window.from);
@@ -255,6 +282,38 @@ impl Pages {
         events.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         self.page.extend(events);
         Ok(())
+    }
+
+    /// Whether what a window was answered with may not be all of it.
+    async fn may_be_cut(&mut self, count: usize, has_more: Option<bool>) -> Result<bool, EndpointError> {
+        let limit = usize::try_from(self.query.limit()).unwrap_or(usize::MAX);
+        if let Some(has_more) = has_more {
+            return Ok(has_more || count >= limit);
+        }
+        if count >= limit || count < SHORTEST_PAGE {
+            return Ok(count >= limit);
+        }
+        // Its pages may be shorter than it says. One that was longer shows that this one could have been.
+        if count < self.client.longest_page.load(Relaxed) {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut self.has_asked, true) {
+            self.ask(EventQuery::new().parameters(Window { from: 0, until: None })).await?;
+        }
+        Ok(count >= self.client.longest_page.load(Relaxed))
+    }
+
+    async fn ask(
+        &self,
+        parameters: Vec<(String, String)>,
+    ) -> Result<(Answer, Vec<Box<RawValue>>, Option<bool>), EndpointError> {
+        let http = &self.client.http;
+        let mut call = Call::get(OPERATION, &["v1", "events"]);
+        call.query = parameters;
+        let answer = http.call(call).await?;
+        let (items, has_more) = object_with_list(http, OPERATION, &answer)?;
+        self.client.longest_page.fetch_max(items.len(), Relaxed);
+        Ok((answer, items, has_more))
     }
 }
 

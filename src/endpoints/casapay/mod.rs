@@ -4,6 +4,10 @@ mod endpoint;
 mod events;
 mod window;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use http::Method;
 use http::header::AUTHORIZATION;
 use serde_json::json;
@@ -13,8 +17,12 @@ pub use self::events::{EventQuery, EventStream, FetchedEvent, ListStyle};
 use super::api::{EndpointApi, Registered, Wanted};
 use super::check::{checked, is_id};
 use super::error::{EndpointError, EndpointErrorKind};
-use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read};
+use super::http::{
+    ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read,
+};
 use crate::signature::Secret;
+
+const NO_EVENT: &str = "an event is no object";
 
 const ENDPOINTS: &str = "webhook_endpoints";
 
@@ -49,8 +57,10 @@ const ENDPOINTS: &str = "webhook_endpoints";
 /// ```
 #[derive(Clone, Debug)]
 pub struct CasaPay {
-    http: std::sync::Arc<Http>,
+    http: Arc<Http>,
     livemode: bool,
+    /// How many events an answer had at most, so far: it is not known to be able to have more.
+    longest_page: Arc<AtomicUsize>,
 }
 
 impl CasaPay {
@@ -69,7 +79,7 @@ impl CasaPay {
                 .with_detail("an API key begins with `sk_test_` or `sk_live_`"));
         }
         let http = Http::new("casapay", base_url, (AUTHORIZATION, "Bearer ", &key), options)?;
-        Ok(Self { http: std::sync::Arc::new(http), livemode })
+        Ok(Self { http: Arc::new(http), livemode, longest_page: Arc::default() })
     }
 
     /// Whether the key is a live one. One of test mode sees test endpoints and events.
@@ -105,7 +115,7 @@ impl CasaPay {
         const OPERATION: &str = "retrieve endpoint";
         self.check_id(OPERATION, id)?;
         let path = ["v1", ENDPOINTS, id];
-        self.endpoint(OPERATION, &self.http.call(Call::get(OPERATION, &path)).await?)
+        self.endpoint(OPERATION, id, &self.http.call(Call::get(OPERATION, &path)).await?)
     }
 
     /// Changes what `update` names, and leaves the rest.
@@ -118,7 +128,8 @@ impl CasaPay {
         self.check_id(OPERATION, id)?;
         let body = update.body(&self.http, OPERATION)?;
         let path = ["v1", ENDPOINTS, id];
-        self.endpoint(OPERATION, &self.http.call(Call::update(OPERATION, Method::POST, &path, body)).await?)
+        let answer = self.http.call(Call::update(OPERATION, Method::POST, &path, body)).await?;
+        self.endpoint(OPERATION, id, &answer)
     }
 
     /// Deletes an endpoint. One that an attempt of this call has deleted, whose answer was lost, counts as deleted.
@@ -132,7 +143,7 @@ impl CasaPay {
         self.http.call(Call::delete(OPERATION, &["v1", ENDPOINTS, id])).await.map(drop)
     }
 
-    /// All endpoints.
+    /// All endpoints. One that stands in the answer twice counts once, as it stands there first.
     ///
     /// # Errors
     ///
@@ -142,13 +153,16 @@ impl CasaPay {
         const OPERATION: &str = "list endpoints";
         let answer = self.http.call(Call::get(OPERATION, &["v1", ENDPOINTS])).await?;
         let (items, has_more) = object_with_list(&self.http, OPERATION, &answer)?;
-        if has_more {
+        if has_more == Some(true) {
             let error = self.http.error(EndpointErrorKind::IncompleteList, OPERATION);
             return Err(error.with_detail("the API has more endpoints than it lists"));
         }
         let read = items.iter().map(|item| CasaPayEndpoint::read(item.get().as_bytes()));
-        let read = read.collect::<Result<_, _>>();
-        read.map_err(|error| malformed(&self.http, OPERATION, &answer, error))
+        let read = read.collect::<Result<Vec<_>, _>>();
+        let mut endpoints = read.map_err(|error| malformed(&self.http, OPERATION, &answer, error))?;
+        let mut seen = HashSet::new();
+        endpoints.retain(|endpoint| seen.insert(endpoint.id.clone()));
+        Ok(endpoints)
     }
 
     /// Reads one event.
@@ -161,15 +175,22 @@ impl CasaPay {
         self.check_id(OPERATION, id)?;
         let answer = self.http.call(Call::get(OPERATION, &["v1", "events", id])).await?;
         let raw: Box<serde_json::value::RawValue> = read(&self.http, OPERATION, &answer)?;
-        FetchedEvent::read(&raw).map_err(|error| malformed(&self.http, OPERATION, &answer, error))
+        match FetchedEvent::read(&raw) {
+            Some(event) if event.id() == id => Ok(event),
+            Some(_) => Err(malformed(&self.http, OPERATION, &answer, ANOTHER_ID)),
+            None => Err(malformed(&self.http, OPERATION, &answer, NO_EVENT)),
+        }
     }
 
     /// The events that `query` asks for, oldest first, from as many answers as it takes.
     ///
     /// No cursor is documented, so that pages are spans of time: one that has more events than an answer holds is
     /// divided. More than that within one second cannot be read ([`TooManyEvents`](EndpointErrorKind::TooManyEvents)).
-    /// What is created while it runs may or may not be seen. Nothing is asked before the stream is polled; it ends
-    /// with its first error.
+    /// What is created while it runs may or may not be seen. An event whose id, type or time cannot be read is listed as
+    /// it came. Nothing is asked before the stream is polled; it ends with its first error.
+    ///
+    /// An answer with fewer events than were asked for counts as all where it says so (`has_more`), where it has fewer
+    /// than ten, or where another one had more. Whether one can have more is asked once, where it matters.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};
@@ -192,8 +213,18 @@ impl CasaPay {
         EventStream::new(self.clone(), query)
     }
 
-    fn endpoint(&self, operation: &'static str, answer: &Answer) -> Result<CasaPayEndpoint, EndpointError> {
-        CasaPayEndpoint::read(&answer.body).map_err(|error| malformed(&self.http, operation, answer, error))
+    /// The endpoint that was asked for.
+    fn endpoint(
+        &self,
+        operation: &'static str,
+        id: &str,
+        answer: &Answer,
+    ) -> Result<CasaPayEndpoint, EndpointError> {
+        match CasaPayEndpoint::read(&answer.body) {
+            Ok(endpoint) if endpoint.id == id => Ok(endpoint),
+            Ok(_) => Err(malformed(&self.http, operation, answer, ANOTHER_ID)),
+            Err(error) => Err(malformed(&self.http, operation, answer, error)),
+        }
     }
 
     fn check_id(&self, operation: &'static str, id: &str) -> Result<(), EndpointError> {

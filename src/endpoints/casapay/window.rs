@@ -30,14 +30,13 @@ impl Window {
             sorted.sort_unstable();
             sorted[sorted.len() / 2]
         };
-        if self.until == Some(self.from) {
+        // What is open ends where numbers do.
+        let end = self.until.unwrap_or(u64::MAX);
+        if self.from >= end {
             return None;
         }
         // Both parts must be smaller than the whole.
-        let cut = match self.until {
-            Some(until) => cut.clamp(self.from + 1, until),
-            None => cut.max(self.from.saturating_add(1)),
-        };
+        let cut = cut.clamp(self.from + 1, end);
         Some(vec![Self { from: self.from, until: Some(cut - 1) }, Self { from: cut, until: self.until }])
     }
 }
@@ -67,6 +66,12 @@ mod tests {
         assert_eq!(window(7, 8).divide(&[8, 8]), Some(vec![window(7, 7), window(8, 8)]));
         assert_eq!(window(7, None).divide(&[7, 7]), Some(vec![window(7, 7), window(8, None)]));
         assert_eq!(window(5, 9).divide(&[]), None);
+        let (last, before) = (u64::MAX, u64::MAX - 1);
+        assert_eq!(window(last, None).divide(&[last, last]), None);
+        assert_eq!(
+            window(before, None).divide(&[last]),
+            Some(vec![window(before, before), window(last, None)])
+        );
     }
 
     /// An API that answers with at most `limit` events of a window, in some order.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Http};
+use super::{Answer, Http, lenient};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
 use crate::signature::Secret;
 
@@ -15,6 +15,9 @@ const MAX_BODY: usize = 16 << 20;
 
 /// What of an API's explanation is kept.
 const MAX_MESSAGE: usize = 300;
+
+/// What is wrong with an answer that says what has become of something else.
+pub(in crate::endpoints) const ANOTHER_ID: &str = "it has another id than was asked for";
 
 /// An attempt that came to nothing.
 pub(super) struct Failed {
@@ -113,14 +116,15 @@ pub(in crate::endpoints) fn created<T: DeserializeOwned + ToString>(
 ) -> Result<(T, Secret), EndpointError> {
     let with_answer =
         |kind| http.error(kind, operation).with_answer(answer.status, answer.request_id.clone());
-    let mut body: Value = serde_json::from_slice(&answer.body).map_err(|error| {
+    // What is wrong elsewhere, a text that is no UTF-8 for instance, must not cost the secret.
+    let text = String::from_utf8_lossy(&answer.body);
+    let body = serde_json::from_str::<&RawValue>(&text).map_err(|error| {
         with_answer(EndpointErrorKind::OutcomeUnknown).with_source(malformed(http, operation, answer, error))
     })?;
-    let id = body.get("id").cloned().map(serde_json::from_value::<T>);
-    let secret = match body.pointer_mut(secret_at).map(Value::take) {
-        Some(Value::String(text)) => shown(text),
-        _ => None,
-    };
+    let id = lenient::value(body, "/id").map(|id| serde_json::from_str::<T>(id.get()));
+    let secret = lenient::value(body, secret_at)
+        .and_then(|secret| serde_json::from_str::<String>(secret.get()).ok())
+        .and_then(shown);
     match (id, secret) {
         (Some(Ok(id)), Some(secret)) => Ok((id, secret)),
         (Some(Ok(id)), None) => {
@@ -145,27 +149,29 @@ fn shown(text: String) -> Option<Secret> {
 }
 
 /// The items of a list: the answer itself, or, since the form of lists is documented nowhere, its one member that is a
-/// list. And whether the answer says that there is more (`has_more`).
+/// list. And what the answer says about whether there is more (`has_more`), where it does.
 pub(in crate::endpoints) fn object_with_list(
     http: &Http,
     operation: &'static str,
     answer: &Answer,
-) -> Result<(Vec<Box<RawValue>>, bool), EndpointError> {
+) -> Result<Listed, EndpointError> {
     list(&answer.body).map_err(|problem| match problem {
         Some(error) => malformed(http, operation, answer, error),
         None => malformed(http, operation, answer, "it has not exactly one list"),
     })
 }
 
-fn list(body: &[u8]) -> Result<(Vec<Box<RawValue>>, bool), Option<serde_json::Error>> {
+type Listed = (Vec<Box<RawValue>>, Option<bool>);
+
+fn list(body: &[u8]) -> Result<Listed, Option<serde_json::Error>> {
     if let Ok(items) = serde_json::from_slice::<Vec<Box<RawValue>>>(body) {
-        return Ok((items, false));
+        return Ok((items, None));
     }
     let members: std::collections::BTreeMap<String, Box<RawValue>> =
         serde_json::from_slice(body).map_err(Some)?;
     let mut lists = members.values().filter(|value| value.get().starts_with('['));
     let (Some(list), None) = (lists.next(), lists.next()) else { return Err(None) };
-    let has_more = members.get("has_more").is_some_and(|more| more.get() == "true");
+    let has_more = members.get("has_more").and_then(|more| more.get().parse().ok());
     serde_json::from_str(list.get()).map(|items| (items, has_more)).map_err(Some)
 }
 
@@ -220,12 +226,14 @@ mod tests {
             Some((items.iter().map(|item| item.get().to_owned()).collect::<Vec<_>>(), more))
         };
         let two = vec!["1".to_owned(), "{\"a\":[2]}".to_owned()];
-        assert_eq!(items("[1,{\"a\":[2]}]"), Some((two.clone(), false)));
+        assert_eq!(items("[1,{\"a\":[2]}]"), Some((two.clone(), None)));
         assert_eq!(
             items("{\"object\":\"list\",\"data\":[1,{\"a\":[2]}],\"has_more\":true}"),
-            Some((two, true))
+            Some((two, Some(true)))
         );
-        assert_eq!(items("{\"data\": []}"), Some((vec![], false)));
+        assert_eq!(items("{\"data\": []}"), Some((vec![], None)));
+        assert_eq!(items("{\"data\": [], \"has_more\": false}"), Some((vec![], Some(false))));
+        assert_eq!(items("{\"data\": [], \"has_more\": null}"), Some((vec![], None)));
         for body in ["{}", "{\"a\":[],\"b\":[]}", "7", "", "[1", "{\"data\":{}}", "null"] {
             assert_eq!(items(body), None, "{body}");
         }

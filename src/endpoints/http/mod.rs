@@ -1,6 +1,7 @@
 //! One call to an API: attempts, timeouts, statuses as errors. Nothing here knows what is called.
 
 mod answer;
+mod lenient;
 mod options;
 mod retry;
 mod tls;
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use self::answer::Failed;
-pub(super) use self::answer::{created, malformed, object_with_list, read};
+pub(super) use self::answer::{ANOTHER_ID, created, malformed, object_with_list, read};
 pub use self::options::ClientOptions;
 use super::check::checked;
 use super::error::{EndpointError, EndpointErrorKind};
@@ -181,7 +182,10 @@ impl Http {
         let is_unknown = match error.kind() {
             K::Timeout | K::Broken | K::Server | K::Malformed | K::TooLarge => failed.sent,
             // It may be done, and elsewhere to see; or be done later, by an API that did not wait for it.
-            _ => matches!(error.status(), Some(StatusCode::SEE_OTHER | StatusCode::REQUEST_TIMEOUT)),
+            _ => matches!(
+                error.status(),
+                Some(StatusCode::FOUND | StatusCode::SEE_OTHER | StatusCode::REQUEST_TIMEOUT)
+            ),
         };
         if !is_unknown {
             return error;

@@ -1,10 +1,10 @@
 //! Every documented call of CasaPay's endpoint API: what goes out, and what an answer becomes.
 
 use serde_json::{Value, json};
-use tower_webhook::endpoints::{EndpointStatus, EndpointUpdate, NewEndpoint};
+use tower_webhook::endpoints::{EndpointApi, EndpointErrorKind, EndpointStatus, EndpointUpdate, NewEndpoint};
 
 use super::api::{
-    Api, Asked, KEY, URL, WHSEC, answer, casapay, casapay_created, casapay_endpoint, key, options,
+    Api, Asked, KEY, URL, WHSEC, answer, casapay, casapay_created, casapay_endpoint, failure, key, options,
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "bodies are written where they are compared")]
@@ -127,7 +127,10 @@ async fn retrieves_an_event_with_its_body_as_it_was_written() {
     let api = Api::in_turn([wiremock::ResponseTemplate::new(200).set_body_string(text)]).await;
     let event = api.casapay().retrieve_event("evt_1").await.unwrap();
     assert_request(&api.asked_once().await, "GET /v1/events/evt_1", Value::Null);
-    assert_eq!((event.id(), event.event_type(), event.created()), ("evt_1", "invoice.paid", 1_736_899_200));
+    assert_eq!(
+        (event.id(), event.event_type(), event.created()),
+        ("evt_1", "invoice.paid", Some(1_736_899_200))
+    );
     assert_eq!(event.body(), text);
     assert!(!format!("{event:?}").contains("object"), "{event:?}");
 }
@@ -145,11 +148,49 @@ async fn a_base_url_may_have_a_path() {
 #[test]
 fn a_key_tells_its_mode() {
     use tower_webhook::Secret;
-    use tower_webhook::endpoints::{CasaPay, ClientOptions, EndpointErrorKind};
+    use tower_webhook::endpoints::{CasaPay, ClientOptions};
 
     let with = |key| CasaPay::new("https://api.example", key, ClientOptions::default());
     assert!(!with(key()).unwrap().livemode());
     assert!(with(Secret::new("sk_live_0123456789abcdef").unwrap()).unwrap().livemode());
-    let error = super::api::failure(with(Secret::new(WHSEC).unwrap()));
+    let error = failure(with(Secret::new(WHSEC).unwrap()));
     assert_eq!(error.kind(), EndpointErrorKind::InvalidRequest);
+}
+
+/// What another endpoint has become says nothing about the one that was to change.
+#[tokio::test]
+async fn an_answer_about_another_one_is_not_taken() {
+    let api = Api::always(answer(200, casapay_endpoint("we_1"))).await;
+    let client = api.casapay();
+    for error in [
+        failure(client.update("we_2", &EndpointUpdate::new().with_status(EndpointStatus::Disabled)).await),
+        failure(client.retrieve("we_2").await),
+    ] {
+        assert_eq!(error.kind(), EndpointErrorKind::Malformed);
+        assert!(error.to_string().contains("another id"), "{error}");
+    }
+    let api = Api::once(200, super::casapay_events::event("evt_1", 1_000)).await;
+    assert_eq!(failure(api.casapay().retrieve_event("evt_2").await).kind(), EndpointErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_listed_twice_is_one() {
+    let (mut changed, first) = (casapay_endpoint("we_1"), casapay_endpoint("we_1"));
+    changed["description"] = "later".into();
+    let api = Api::always(answer(200, json!([first, casapay_endpoint("we_2"), changed]))).await;
+    let endpoints = api.casapay().list().await.unwrap();
+    assert_eq!(endpoints.iter().map(|one| &*one.id).collect::<Vec<_>>(), ["we_1", "we_2"]);
+    assert_eq!(endpoints[0].description.as_deref(), Some("shop"), "the first of them");
+}
+
+/// It may deliver: nothing that is not known to be paused counts as paused.
+#[tokio::test]
+async fn an_endpoint_of_an_unknown_status_is_active() {
+    for (status, active) in [("enabled", true), ("disabled", false), ("on_hold", true)] {
+        let mut endpoint = casapay_endpoint("we_1");
+        endpoint["status"] = status.into();
+        let api = Api::once(200, json!([endpoint])).await;
+        let listed = EndpointApi::list(&api.casapay()).await.unwrap();
+        assert_eq!(listed[0].is_active(), active, "{status}");
+    }
 }

@@ -195,13 +195,97 @@ async fn an_api_that_ignores_the_time_is_found_out() {
     assert_eq!(failure(api.casapay().events(late).try_collect::<Vec<_>>().await).kind(), Kind::Malformed);
 }
 
+/// It is listed all the same: whoever processes it can put it aside.
 #[tokio::test]
-async fn an_event_without_id_type_or_time_is_malformed() {
+async fn an_event_without_id_type_or_time_is_listed_as_it_came() {
+    let (id, event_type, created) = (json!("evt_1"), json!("invoice.paid"), json!(1_000));
     for member in ["id", "type", "created"] {
-        let mut broken = event("evt_1", 1_000);
-        broken[member] = Value::Null;
-        let api = Api::once(200, json!([event("evt_0", 999), broken])).await;
-        let error = failure(api.casapay().events(EventQuery::new()).try_collect::<Vec<_>>().await);
-        assert_eq!(error.kind(), Kind::Malformed, "{member}");
+        for odd in [Value::Null, json!({"a": [1]}), json!(-1.5)] {
+            let mut broken = json!({"id": id, "type": event_type, "created": created});
+            broken[member] = odd;
+            let api = Api::once(200, json!([event("evt_0", 999), broken])).await;
+            let mut all: Vec<_> = api.casapay().events(EventQuery::new()).try_collect().await.unwrap();
+            all.retain(|event| event.id() != "evt_0");
+            let [found] = &all[..] else { panic!("{all:?}") };
+            assert_eq!(found.body(), &broken.to_string());
+            assert_eq!(found.id(), if member == "id" { "" } else { "evt_1" });
+            assert_eq!(found.event_type(), if member == "type" { "" } else { "invoice.paid" });
+            assert_eq!(found.created(), (member != "created").then_some(1_000));
+        }
     }
+    for none in [json!([7]), json!(["evt_1"]), json!([null])] {
+        let api = Api::once(200, none).await;
+        let error = failure(api.casapay().events(EventQuery::new()).try_collect::<Vec<_>>().await);
+        assert_eq!(error.kind(), Kind::Malformed, "no event at all");
+    }
+}
+
+/// They count among those of a full page, whose time is known from the others.
+#[tokio::test]
+async fn an_event_without_a_time_does_not_keep_a_page_from_being_divided() {
+    let mut odd = event("odd", 0);
+    odd["created"] = Value::Null;
+    let (a, b) = (event("a", 1_000), event("b", 1_005));
+    let api = Api::in_turn([
+        answer(200, json!([b, odd, a])),
+        answer(200, json!([a])),
+        answer(200, json!([b, odd])),
+    ])
+    .await;
+    assert_eq!(ids(&api.casapay(), EventQuery::new().with_limit(3)).await, ["a", "odd", "b"]);
+    let api = Api::always(answer(200, json!([odd, odd]))).await;
+    let error = failure(api.casapay().events(EventQuery::new().with_limit(2)).try_collect::<Vec<_>>().await);
+    assert_eq!(error.kind(), Kind::Malformed, "nothing says where they are");
+}
+
+/// As `listing`, and never more than `most`; nor does it say whether there are more.
+fn capped(events: Vec<Value>, most: usize) -> impl Fn(&Request) -> ResponseTemplate + Send + Sync {
+    move |request| {
+        let mut url = request.url.clone();
+        let pairs: Vec<_> = request.url.query_pairs().into_owned().collect();
+        let limit = |(name, value): &(String, String)| match &**name {
+            "limit" => (name.clone(), value.parse::<usize>().unwrap().min(most).to_string()),
+            _ => (name.clone(), value.clone()),
+        };
+        url.query_pairs_mut().clear().extend_pairs(pairs.iter().map(limit));
+        let request = Request { url, ..request.clone() };
+        listing(events.clone(), Order::Newest)(&request)
+    }
+}
+
+/// A page that is shorter than was asked for need not be the end.
+#[tokio::test]
+async fn an_api_whose_pages_are_shorter_than_was_asked_for_hides_nothing() {
+    for count in [12, 19, 20, 21, 40, 99, 100, 130] {
+        for most in [10, 20] {
+            let events: Vec<_> = (0..count).map(|n| event(&format!("evt_{n:03}"), 1_000 + n)).collect();
+            let api = Api::with(capped(events, most)).await;
+            let query = EventQuery::new().created_from(at(1_000));
+            let found = ids(&api.casapay(), query).await;
+            assert_eq!(found.len(), usize::try_from(count).unwrap(), "{count} by {most}");
+        }
+    }
+}
+
+/// What cannot be known to be all is not called so.
+#[tokio::test]
+async fn one_second_as_long_as_the_longest_page_is_an_error() {
+    let of_one_second: Vec<_> = (0..30).map(|n| event(&format!("evt_{n:03}"), 1_000)).collect();
+    let api = Api::with(capped(of_one_second.clone(), 20)).await;
+    let error = failure(api.casapay().events(EventQuery::new()).try_collect::<Vec<_>>().await);
+    assert_eq!((error.kind(), error.second()), (Kind::TooManyEvents, Some(1_000)));
+}
+
+/// Once a longer page has come, a shorter one is the end; which takes one call to find out.
+#[tokio::test]
+async fn one_second_shorter_than_a_page_can_be_is_whole() {
+    let mut events: Vec<_> = (0..30).map(|n| event(&format!("evt_{n:03}"), 1_000)).collect();
+    events.push(event("later", 2_000));
+    let api = Api::with(capped(events, 100)).await;
+    let client = api.casapay();
+    for calls in [2, 3] {
+        assert_eq!(ids(&client, EventQuery::new().created_until(at(1_500))).await.len(), 30);
+        assert_eq!(api.asked().await.len(), calls);
+    }
+    assert_eq!(api.asked().await[1].query, [("limit".to_owned(), "100".to_owned())]);
 }

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use tower_webhook::endpoints::{CatchUp, CatchUpError, EndpointErrorKind as Kind};
 use tower_webhook::testing::SignedRequest;
 use tower_webhook::{
-    Body, Delivery, EventRouter, HandlerError, LruStore, Outcome, Timing, WebhookLayer, casapay,
+    Body, BoxError, DeadLetter, Delivery, EventRouter, HandlerError, LruStore, Outcome, Timing, WebhookLayer,
+    casapay,
 };
 use wiremock::ResponseTemplate;
 
@@ -97,7 +99,12 @@ async fn what_was_missed_is_handled_once_oldest_first_and_marked_as_fetched() {
     assert!(caught_up.is_complete());
     assert_eq!(caught_up.to_string(), "3 events fetched: 3 done, 0 done before, 0 unhandled, 0 not done");
     assert_eq!(receiver.handled(), fetched(&["evt_1", "evt_2", "evt_3"]));
-    let asked = api.asked_once().await;
+    let mut asked = api.asked_once().await;
+    let (name, until) = asked.query.remove(1);
+    assert_eq!(name, "created[lte]");
+    // To the present, and as far beyond it as clocks may differ.
+    let present = seconds(since) + 3600..=seconds(SystemTime::now());
+    assert!(present.contains(&(until.parse::<u64>().unwrap() - 300)), "{until}");
     let expected =
         [("created[gte]", &*seconds(since).to_string()), ("delivery_success", "false"), ("limit", "100")];
     assert_eq!(asked.query, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -127,7 +134,7 @@ async fn all_events_can_be_asked_for_and_not_only_those_that_were_missed() {
     let api = listing(&missed(&["evt_1"])).await;
     Receiver::new().catch_up(&api).replay_all(since()).await.unwrap();
     let names: Vec<_> = api.asked_once().await.query.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["created[gte]", "limit"]);
+    assert_eq!(names, ["created[gte]", "created[lte]", "limit"]);
 }
 
 #[tokio::test]
@@ -236,4 +243,52 @@ async fn an_event_that_the_preset_cannot_read_is_reported_and_the_others_go_on()
     assert_eq!(caught_up.unsettled.len(), 1);
     assert_eq!(caught_up.unsettled[0].id, "evt_2");
     assert_eq!(receiver.handled(), fetched(&["evt_1", "evt_3"]));
+}
+
+/// One without an id or a type is the dead-letter hook's, as one that is delivered is.
+#[tokio::test]
+async fn an_event_without_id_type_or_time_holds_up_no_other() {
+    let members = [
+        ("id", Value::Null),
+        ("id", json!([7])),
+        ("type", Value::Null),
+        ("type", json!({"a": 1})),
+        ("created", Value::Null),
+        ("created", json!("soon")),
+        ("created", json!(1.5)),
+        ("created", json!(-1)),
+    ];
+    for (member, value) in members {
+        let mut events = missed(&["evt_1", "evt_2", "evt_3"]);
+        events[1][member] = value.clone();
+        let (api, receiver) = (listing(&events).await, Receiver::new());
+        let dead: Arc<Mutex<Vec<Bytes>>> = Arc::default();
+        let kept = Arc::clone(&dead);
+        let layer = receiver.layer.clone().with_dead_letter(move |letter: DeadLetter| {
+            kept.lock().unwrap().push(letter.delivery().body().clone());
+            async { Ok::<_, BoxError>(()) }
+        });
+        let catch_up = CatchUp::new(api.casapay(), layer.processor());
+        let caught_up = catch_up.replay_missed(since()).await.unwrap();
+        assert_eq!((caught_up.fetched, caught_up.done), (3, 3), "{member} {value}: {caught_up:?}");
+        let is_dead = *dead.lock().unwrap() == [events[1].to_string()];
+        let mut handled: Vec<_> = receiver.handled().into_iter().map(|(id, _)| id).collect();
+        handled.sort_unstable();
+        // When it came about is nothing that a handler needs.
+        let expected = if member == "created" { (false, 3) } else { (true, 2) };
+        assert_eq!((is_dead, handled.len()), expected, "{member} {value}: {handled:?}");
+    }
+}
+
+/// Its marks are not those of the receiver: what was delivered would run again.
+#[tokio::test]
+async fn a_processor_of_a_stage_is_refused() {
+    let events = missed(&["evt_1"]);
+    let (api, receiver) = (listing(&events).await, Receiver::new());
+    assert_eq!(receiver.deliver(&events[0]).await, (200, "handled"));
+    let staged = receiver.layer.processor().with_stage("worker").unwrap();
+    let caught_up = CatchUp::new(api.casapay(), staged).replay_missed(since()).await;
+    assert_eq!(receiver.handled(), [("evt_1".to_owned(), false)], "once");
+    assert!(caught_up.unwrap_err().to_string().contains("with_stage"));
+    assert!(api.asked().await.is_empty());
 }

@@ -139,3 +139,30 @@ async fn an_answer_with_secrets_all_over_is_told_without_them() {
     let (endpoint, _) = casapay(with(casapay_created("we_1"), "created", json!(WHSEC))).await.unwrap();
     super::api::assert_discreet(&format!("{endpoint:?}"));
 }
+
+/// What JSON allows, and no reader of it takes: half of a surrogate pair, a number that is none, a hundred levels.
+#[tokio::test]
+async fn a_secret_survives_what_cannot_be_read_elsewhere() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for odd in [r#""\ud83d""#, "1e999", "-0.0", &deep, r#"{"\ud83d":1,"a":1,"a":2}"#] {
+        for member in [format!(r#""metadata":{{"x":{odd}}}"#), format!(r#""created":{odd}"#)] {
+            for body in [
+                format!(r#"{{{member},"id":"we_1","secret":"{WHSEC}"}}"#),
+                format!(r#"{{"id":"we_1","secret":"{WHSEC}",{member}}}"#),
+                format!(r#"{{"id":"we_1","\ud83d":{{}},"secret":"{WHSEC}",{member}}}"#),
+            ] {
+                let answer = ResponseTemplate::new(200).set_body_string(&*body);
+                let (endpoint, secret) = casapay(answer).await.unwrap();
+                assert_eq!((&*endpoint.id, secret.expose()), ("we_1", WHSEC), "{body}");
+            }
+            let body = format!(r#"{{{member},"id":"{UUID}","signing":{{{member},"secret":"{WHSEC}"}}}}"#);
+            let (id, secret) = diddo(ResponseTemplate::new(201).set_body_string(&*body)).await.unwrap();
+            assert_eq!((id.to_string(), secret.expose()), (UUID.to_owned(), WHSEC), "{body}");
+        }
+    }
+    // Nor need it be UTF-8.
+    let mut body = format!(r#"{{"id":"we_1","secret":"{WHSEC}","description":"?"}}"#).into_bytes();
+    *body.iter_mut().find(|byte| **byte == b'?').unwrap() = 0xff;
+    let (endpoint, secret) = casapay(ResponseTemplate::new(200).set_body_bytes(body)).await.unwrap();
+    assert_eq!((&*endpoint.id, secret.expose()), ("we_1", WHSEC));
+}

@@ -6,7 +6,7 @@ use tower_webhook::endpoints::{Diddo, DiddoSettings, DiddoUpdate, EndpointErrorK
 use uuid::Uuid;
 
 use super::api::{
-    Api, Asked, KEY, URL, UUID, WHSEC, diddo_created, diddo_endpoint, failure, key, options, types,
+    Api, Asked, KEY, URL, UUID, WHSEC, answer, diddo_created, diddo_endpoint, failure, key, options, types,
 };
 
 fn id() -> Uuid {
@@ -107,4 +107,17 @@ async fn a_key_of_two_words_is_hidden_as_a_whole() {
     let client = Diddo::new(&api.url(), secret, settings, options()).unwrap();
     let error = failure(client.retrieve(id()).await);
     assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_about_another_one_is_not_taken() {
+    let api = Api::always(answer(200, diddo_endpoint(UUID))).await;
+    let (client, other) = (api.diddo(), Uuid::from_u128(7));
+    for error in [
+        failure(client.update(other, &DiddoUpdate::new().with_active(false)).await),
+        failure(client.retrieve(other).await),
+    ] {
+        assert_eq!(error.kind(), EndpointErrorKind::Malformed);
+        assert!(error.to_string().contains("another id"), "{error}");
+    }
 }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
-use tower_webhook::endpoints::{DiddoList, EndpointErrorKind as Kind};
+use tower_webhook::endpoints::{Change, DiddoList, EndpointErrorKind as Kind, EndpointManager};
 use uuid::Uuid;
 use wiremock::{Request, ResponseTemplate};
 
 use super::api::{Api, URL, answer, failure};
+use super::memory::{Memory, Vault};
 use crate::stage::within_a_minute;
 
 fn endpoint(number: u128) -> Value {
@@ -24,6 +25,15 @@ async fn account(
     count: u128,
     between: impl Fn(&mut Vec<Value>, usize) + Send + Sync + 'static,
 ) -> (Api, Arc<Mutex<Vec<Value>>>) {
+    capped(count, 100, between).await
+}
+
+/// The same where a page never holds more than `most`, whatever is asked for.
+async fn capped(
+    count: u128,
+    most: usize,
+    between: impl Fn(&mut Vec<Value>, usize) + Send + Sync + 'static,
+) -> (Api, Arc<Mutex<Vec<Value>>>) {
     let endpoints = Arc::new(Mutex::new((1..=count).map(endpoint).collect::<Vec<_>>()));
     let (shared, pages) = (Arc::clone(&endpoints), Mutex::new(0));
     let api = Api::with(move |request: &Request| -> ResponseTemplate {
@@ -34,7 +44,7 @@ async fn account(
         let (limit, offset) = (parameter("limit").unwrap_or(20), parameter("offset").unwrap_or(0));
         assert!(limit <= 100, "the documented limit");
         let mut endpoints = shared.lock().unwrap();
-        let page: Vec<_> = endpoints.iter().skip(offset).take(limit).cloned().collect();
+        let page: Vec<_> = endpoints.iter().skip(offset).take(limit.min(most)).cloned().collect();
         let mut pages = pages.lock().unwrap();
         *pages += 1;
         between(&mut endpoints, *pages);
@@ -154,4 +164,69 @@ async fn nothing_is_asked_before_the_stream_is_polled() {
     let (api, _) = account(1, |_, _| {}).await;
     drop(api.diddo().list(DiddoList::new()));
     assert!(api.asked().await.is_empty());
+}
+
+/// A page that is shorter than was asked for need not be the last.
+#[tokio::test]
+async fn an_api_whose_pages_are_shorter_than_was_asked_for_hides_nothing() {
+    for count in [19, 20, 21, 39, 40, 100, 101] {
+        for most in [2, 3, 20] {
+            let (api, _) = capped(count, most, |_, _| {}).await;
+            assert_eq!(
+                listed(&api, DiddoList::new()).await,
+                (1..=count).collect::<Vec<_>>(),
+                "{count} {most}"
+            );
+        }
+    }
+}
+
+/// An endpoint that is overlooked would be created anew at each start.
+#[tokio::test]
+async fn an_endpoint_on_a_later_page_is_found_at_each_start() {
+    let of_another_url = |number| {
+        let mut endpoint = endpoint(number);
+        endpoint["url"] = format!("{URL}/{number}").into();
+        endpoint
+    };
+    let (api, endpoints) = capped(30, 20, |_, _| {}).await;
+    let vault = Vault::beside(&Memory::new());
+    *endpoints.lock().unwrap() = (1..=29).map(of_another_url).chain([endpoint(30)]).collect();
+    vault.put(&Uuid::from_u128(30).to_string());
+    let manager = EndpointManager::new(api.diddo(), vault);
+    for _ in 0..2 {
+        let ensured = manager.ensure_endpoint(URL, ["order.submitted"]).await.unwrap();
+        assert_eq!(ensured.change, Change::Unchanged);
+    }
+    assert!(api.asked().await.iter().all(|asked| asked.line.starts_with("GET ")));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_listed_twice_is_one() {
+    let (page, rest) = (json!([endpoint(1), endpoint(1)]), json!([endpoint(1)]));
+    let api = Api::in_turn([answer(200, page), answer(200, rest)]).await;
+    assert_eq!(listed(&api, DiddoList::new()).await, [1]);
+}
+
+/// The last endpoint of all comes once more, and nothing after it.
+#[tokio::test]
+async fn a_list_is_read_as_often_as_it_takes_to_know_its_end() {
+    for (count, pages) in [(0, 1), (1, 1), (2, 2), (100, 2), (101, 3)] {
+        let (api, _) = account(count, |_, _| {}).await;
+        assert_eq!(listed(&api, DiddoList::new()).await.len(), usize::try_from(count).unwrap());
+        assert_eq!(api.asked().await.len(), pages, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_has_nothing_and_says_that_there_is_more_is_no_end() {
+    let page = |numbers: &[u128]| {
+        let data: Vec<_> = numbers.iter().copied().map(endpoint).collect();
+        answer(200, json!({"data": data, "has_more": true}))
+    };
+    for pages in [vec![page(&[])], vec![page(&[1]), page(&[1])], vec![page(&[1, 2]), page(&[2])]] {
+        let api = Api::in_turn(pages).await;
+        let error = failure(api.diddo().list(DiddoList::new()).try_collect::<Vec<_>>().await);
+        assert_eq!(error.kind(), Kind::IncompleteList);
+    }
 }

@@ -37,7 +37,7 @@ async fn a_busy_second_hides_nothing_that_is_handled_by_name() {
     let then = SystemTime::now() - Duration::from_secs(3600);
     let seconds = then.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     for (types, is_whole) in
-        [(&["invoice.paid", "charge.failed"][..], true), (&["invoice.*", "charge.*"], true), (&[], false)]
+        [(&["invoice.paid", "charge.failed"][..], true), (&["invoice.*", "charge.*"], false), (&[], false)]
     {
         let clock = ManualClock::at_unix(seconds);
         let simulator = Simulator::builder().with_clock(clock.clone()).start().await.unwrap();
@@ -64,7 +64,7 @@ async fn a_busy_second_hides_nothing_that_is_handled_by_name() {
         assert_eq!(
             caught_up.is_complete(),
             is_whole,
-            "what a pattern takes has no names to ask for: {caught_up}"
+            "what a pattern or a fallback takes has no names to ask for: {caught_up}"
         );
         assert_eq!(caught_up.overfull, if is_whole { vec![] } else { vec![seconds + 5] });
     }
