@@ -35,6 +35,7 @@ const KNOWN_PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
 ///
 /// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
 /// assert_eq!(Secret::new("line from a file...\n").unwrap_err(), ConfigError::WhitespaceInSecret);
+/// assert_eq!(Secret::new("\u{feff}from an editor...").unwrap_err(), ConfigError::ByteOrderMarkInSecret);
 /// assert_eq!(Secret::new("hunter2").unwrap_err(), ConfigError::ShortSecret { length: 7 });
 /// # Ok::<(), ConfigError>(())
 /// ```
@@ -68,8 +69,8 @@ impl Secret {
     ///
     /// [`ConfigError::EmptySecret`] where there is nothing but a prefix such as `whsec_`,
     /// [`ConfigError::WhitespaceInSecret`] where white space stands at either end (it would become part of
-    /// the key, and every delivery would be refused), [`ConfigError::ShortSecret`] under 16 bytes without
-    /// the prefix. Where the provider's keys are encoded, the decoded bytes are counted once more when the two meet.
+    /// the key, and every delivery would be refused), [`ConfigError::ByteOrderMarkInSecret`] where the mark of a
+    /// file does (so would that), [`ConfigError::ShortSecret`] under 16 bytes without the prefix. Where the provider's keys are encoded, the decoded bytes are counted once more when the two meet.
     pub fn new(text: impl Into<String>) -> Result<Self, ConfigError> {
         let secret = Self { weak: false, ..Self::weak(text)? };
         let length = without_known_prefix(&secret.text).len();
@@ -99,6 +100,9 @@ impl Secret {
         }
         if text.trim().len() != text.len() {
             return Err(ConfigError::WhitespaceInSecret);
+        }
+        if text.starts_with('\u{feff}') {
+            return Err(ConfigError::ByteOrderMarkInSecret);
         }
         Ok(Self { text, weak: true, validity: Validity::default() })
     }
