@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::awaiting::Awaiting;
 use crate::error::ConfigError;
 
 /// A secret under 128 bits can be guessed offline from one captured request.
@@ -178,14 +179,14 @@ fn without_known_prefix(text: &str) -> &str {
 #[derive(Debug)]
 pub struct Secrets {
     entries: Vec<(String, Secret)>,
-    awaiting_another: bool,
+    awaiting: Awaiting,
 }
 
 impl Secrets {
     /// One secret, labelled `current`.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)], awaiting_another: false }
+        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)], awaiting: Awaiting::Nothing }
     }
 
     /// Secrets with labels of your own.
@@ -195,7 +196,7 @@ impl Secrets {
     /// [`ConfigError::NoSecrets`] for none, [`ConfigError::DuplicateSecretLabel`] for a label that stands
     /// there twice.
     pub fn labelled(secrets: impl IntoIterator<Item = (String, Secret)>) -> Result<Self, ConfigError> {
-        let mut all = Self { entries: Vec::new(), awaiting_another: false };
+        let mut all = Self { entries: Vec::new(), awaiting: Awaiting::Nothing };
         for (label, secret) in secrets {
             all = all.with_secret(label, secret)?;
         }
@@ -284,8 +285,12 @@ impl Secrets {
     /// # }
     /// ```
     #[must_use]
-    pub fn awaiting_another(mut self) -> Self {
-        self.awaiting_another = true;
+    pub fn awaiting_another(self) -> Self {
+        self.with_awaiting(Awaiting::Another)
+    }
+
+    pub(crate) fn with_awaiting(mut self, awaiting: Awaiting) -> Self {
+        self.awaiting = awaiting;
         self
     }
 
@@ -294,8 +299,8 @@ impl Secrets {
         self.entries.iter().map(|(label, _)| label.as_str())
     }
 
-    pub(crate) fn is_awaiting_another(&self) -> bool {
-        self.awaiting_another
+    pub(crate) fn awaiting(&self) -> Awaiting {
+        self.awaiting
     }
 
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Secret)> {
