@@ -83,7 +83,7 @@ mod tests {
     /// Else one that has read before an announcement could take it away from one that has read after it.
     #[test]
     fn nobody_reads_and_nobody_replaces_while_another_does() {
-        let (verifier, other) = (verifier(), verifier().clone());
+        let (verifier, other) = (verifier(), verifier());
         let clone = verifier.clone();
         let read = || {
             assert!(clone.shared.feeding.try_lock().is_err() && other.shared.feeding.try_lock().is_ok());

@@ -196,22 +196,6 @@ async fn refuses(answers: &impl AsyncFn(&str) -> crate::stage::Verdict) {
     }
 }
 
-/// One that was announced through a sink is not lost to another sink that read before it.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_sinks_of_one_verifier_lose_no_announcement() {
-    let directory = tempfile::tempdir().unwrap();
-    let (layer, answers) = receiver(secret(OLD));
-    let sink = || FileSink::new(directory.path()).feeding("casapay", layer.verifier());
-    sink().store("casapay", "we_0", &secret(OLD)).await.unwrap();
-    let _following = (sink().follow(Duration::from_micros(50)), sink().follow(Duration::from_micros(70)));
-    let announcing = sink();
-    for round in 0..200 {
-        announcing.announce("casapay", URL).await.unwrap();
-        assert_eq!(answers(NEW).await, AWAITED, "{round}");
-        announcing.withdraw("casapay", URL).await.unwrap();
-    }
-}
-
 /// Its text is in no error.
 #[test]
 fn a_secret_of_a_file_that_is_refused_is_not_told() {
