@@ -19,6 +19,9 @@ pub enum ConfigError {
     /// A signing secret begins or ends with white space, as a line from a file does.
     #[error("the signing secret begins or ends with white space")]
     WhitespaceInSecret,
+    /// A signing secret begins with a UTF-8 byte order mark, as a file does that some editors and shells write.
+    #[error("the signing secret begins with a byte order mark (U+FEFF): the file is to be read without it")]
+    ByteOrderMarkInSecret,
     /// A signing secret is too short to resist guessing.
     #[error(
         "the signing secret has {length} bytes, expected at least {expected}; `Secret::weak` accepts it",

@@ -5,7 +5,7 @@ use url::{Host, Url};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::Http;
 
-/// An absolute https URL without credentials and fragment. With `allow_loopback`, http too, to an address of this
+/// An absolute https URL without credentials, fragment and white space. With `allow_loopback`, http too, to an address of this
 /// machine.
 pub(super) fn checked(provider: &str, text: &str, allow_loopback: bool) -> Result<Url, EndpointError> {
     let refused = |why: &str| {
@@ -15,6 +15,10 @@ pub(super) fn checked(provider: &str, text: &str, allow_loopback: bool) -> Resul
         let shown = if shown == "the URL" { shown } else { format!("`{shown}`") };
         EndpointError::new(EndpointErrorKind::InvalidUrl, provider).with_detail(format!("{shown} {why}"))
     };
+    // What parses a URL drops or encodes them, and the text is what is sent.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(refused("has white space or control characters in it"));
+    }
     let url = Url::parse(text).map_err(|_| refused("is no absolute URL"))?;
     match url.scheme() {
         "https" => {}
@@ -95,6 +99,14 @@ mod tests {
             "",
             "https://",
             "file:///etc/passwd",
+            " https://a.example/",
+            "https://a.example/\n",
+            "https://a.example/\r\n",
+            "https://a.exa\tmple/",
+            "https://a.example/a b",
+            "https://a.example/\u{a0}",
+            "https://a.example/\u{1b}",
+            "\u{feff}https://a.example/",
         ] {
             assert!(!accepts(url, false) && !accepts(url, true), "{url}");
         }

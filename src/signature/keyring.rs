@@ -3,12 +3,12 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 #[cfg(feature = "ed25519")]
 use sha2::Digest as _;
 
+use super::awaiting::Awaiting;
 use super::mac::{MacKind, MacState};
 use super::resolved::KeyFormat;
 use super::secret::{MIN_SECRET_BYTES, Secret, Secrets, Validity};
@@ -24,6 +24,7 @@ pub(crate) enum KeyKind {
 }
 
 /// A key as it is kept: for a MAC the keyed state, not the secret.
+#[derive(Clone)]
 pub(crate) enum Key {
     Mac(MacState),
     #[cfg(feature = "ed25519")]
@@ -32,17 +33,18 @@ pub(crate) enum Key {
     Secret(Arc<Secret>),
 }
 
-/// One key for every secret.
+/// One key for every secret. Clones share what is known of their use.
+#[derive(Clone)]
 pub(crate) struct Keyring {
     entries: Box<[Entry]>,
     /// Whether some key is not valid at all times.
     timed: bool,
     /// Whether this stands in for the keys of nobody: it computes what others do, and nothing verifies by it.
     decoy: bool,
-    /// Whether what no key verifies may be signed by one that is not here yet.
-    awaiting_another: AtomicBool,
+    awaiting: Awaiting,
 }
 
+#[derive(Clone)]
 struct Entry {
     label: Arc<str>,
     usage: Arc<Used>,
@@ -104,14 +106,14 @@ impl Keyring {
         secrets: Secrets,
         key: impl Fn(&str, Secret) -> Result<Key, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        let awaiting_another = secrets.is_awaiting_another();
+        let awaiting = secrets.awaiting();
         let entries = secrets.into_entries().map(|(label, secret)| {
             let (validity, usage) = (secret.validity(), Arc::new(Used::from_now()));
             Ok(Entry { validity, usage, key: key(&label, secret)?, label: label.into() })
         });
         let entries = entries.collect::<Result<Box<[_]>, ConfigError>>()?;
         let timed = entries.iter().any(|entry| !entry.validity.is_always());
-        Ok(Self { entries, timed, decoy: false, awaiting_another: awaiting_another.into() })
+        Ok(Self { entries, timed, decoy: false, awaiting })
     }
 
     /// Makes of keys that nobody knows a stand-in for a tenant who is unknown.
@@ -123,12 +125,27 @@ impl Keyring {
         self.decoy
     }
 
+    /// Whether what no key verifies may be signed by one that is not here yet.
     pub(crate) fn is_awaiting_another(&self) -> bool {
-        self.awaiting_another.load(Ordering::Relaxed)
+        !self.awaiting.is_over()
     }
 
-    pub(super) fn await_another(&self) {
-        self.awaiting_another.store(true, Ordering::Relaxed);
+    #[cfg(feature = "endpoints")]
+    pub(super) fn awaiting(&self) -> Awaiting {
+        self.awaiting
+    }
+
+    pub(super) fn with_awaiting(self, awaiting: Awaiting) -> Self {
+        Self { awaiting, ..self }
+    }
+
+    /// Adds the keys of another keyring that have labels of their own.
+    #[cfg(feature = "endpoints")]
+    pub(super) fn add_others_of(&mut self, other: &Self) {
+        let is_other = |entry: &&Entry| self.entries.iter().all(|known| known.label != entry.label);
+        let others: Vec<_> = other.entries.iter().filter(is_other).cloned().collect();
+        self.timed |= others.iter().any(|entry| !entry.validity.is_always());
+        self.entries = std::mem::take(&mut self.entries).into_iter().chain(others).collect();
     }
 
     /// Goes on where another keyring, which this one replaces, has got to with the keys of the same labels.

@@ -4,10 +4,13 @@
 //! knows a provider's name.
 
 mod authenticator;
+mod awaiting;
 mod body_timestamp;
 #[cfg(feature = "ed25519")]
 mod ed25519;
 mod encoding;
+#[cfg(feature = "endpoints")]
+mod fed;
 mod grammar;
 mod keyring;
 mod mac;
@@ -25,7 +28,11 @@ mod verifier;
 mod verify;
 
 pub(crate) use self::authenticator::Authenticator;
+#[cfg(feature = "endpoints")]
+pub(crate) use self::awaiting::Awaiting;
 pub use self::encoding::{Encoding, KeyEncoding};
+#[cfg(feature = "endpoints")]
+pub(crate) use self::fed::Fed;
 pub use self::grammar::{HeaderGrammar, List, Pairs};
 pub(crate) use self::keyring::{Keyring, Signer};
 pub(crate) use self::mac::token_digest;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use super::awaiting::Awaiting;
 use crate::error::ConfigError;
 
 /// A secret under 128 bits can be guessed offline from one captured request.
@@ -35,6 +36,7 @@ const KNOWN_PREFIXES: [&str; 2] = ["whsec_", "whpk_"];
 ///
 /// assert_eq!(Secret::new("").unwrap_err(), ConfigError::EmptySecret);
 /// assert_eq!(Secret::new("line from a file...\n").unwrap_err(), ConfigError::WhitespaceInSecret);
+/// assert_eq!(Secret::new("\u{feff}from an editor...").unwrap_err(), ConfigError::ByteOrderMarkInSecret);
 /// assert_eq!(Secret::new("hunter2").unwrap_err(), ConfigError::ShortSecret { length: 7 });
 /// # Ok::<(), ConfigError>(())
 /// ```
@@ -68,8 +70,8 @@ impl Secret {
     ///
     /// [`ConfigError::EmptySecret`] where there is nothing but a prefix such as `whsec_`,
     /// [`ConfigError::WhitespaceInSecret`] where white space stands at either end (it would become part of
-    /// the key, and every delivery would be refused), [`ConfigError::ShortSecret`] under 16 bytes without
-    /// the prefix. Where the provider's keys are encoded, the decoded bytes are counted once more when the two meet.
+    /// the key, and every delivery would be refused), [`ConfigError::ByteOrderMarkInSecret`] where the mark of a
+    /// file does (so would that), [`ConfigError::ShortSecret`] under 16 bytes without the prefix. Where the provider's keys are encoded, the decoded bytes are counted once more when the two meet.
     pub fn new(text: impl Into<String>) -> Result<Self, ConfigError> {
         let secret = Self { weak: false, ..Self::weak(text)? };
         let length = without_known_prefix(&secret.text).len();
@@ -99,6 +101,9 @@ impl Secret {
         }
         if text.trim().len() != text.len() {
             return Err(ConfigError::WhitespaceInSecret);
+        }
+        if text.starts_with('\u{feff}') {
+            return Err(ConfigError::ByteOrderMarkInSecret);
         }
         Ok(Self { text, weak: true, validity: Validity::default() })
     }
@@ -174,14 +179,14 @@ fn without_known_prefix(text: &str) -> &str {
 #[derive(Debug)]
 pub struct Secrets {
     entries: Vec<(String, Secret)>,
-    awaiting_another: bool,
+    awaiting: Awaiting,
 }
 
 impl Secrets {
     /// One secret, labelled `current`.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)], awaiting_another: false }
+        Self { entries: vec![(SOLE_LABEL.to_owned(), secret)], awaiting: Awaiting::Nothing }
     }
 
     /// Secrets with labels of your own.
@@ -191,7 +196,7 @@ impl Secrets {
     /// [`ConfigError::NoSecrets`] for none, [`ConfigError::DuplicateSecretLabel`] for a label that stands
     /// there twice.
     pub fn labelled(secrets: impl IntoIterator<Item = (String, Secret)>) -> Result<Self, ConfigError> {
-        let mut all = Self { entries: Vec::new(), awaiting_another: false };
+        let mut all = Self { entries: Vec::new(), awaiting: Awaiting::Nothing };
         for (label, secret) in secrets {
             all = all.with_secret(label, secret)?;
         }
@@ -280,8 +285,12 @@ impl Secrets {
     /// # }
     /// ```
     #[must_use]
-    pub fn awaiting_another(mut self) -> Self {
-        self.awaiting_another = true;
+    pub fn awaiting_another(self) -> Self {
+        self.with_awaiting(Awaiting::Another)
+    }
+
+    pub(crate) fn with_awaiting(mut self, awaiting: Awaiting) -> Self {
+        self.awaiting = awaiting;
         self
     }
 
@@ -290,8 +299,8 @@ impl Secrets {
         self.entries.iter().map(|(label, _)| label.as_str())
     }
 
-    pub(crate) fn is_awaiting_another(&self) -> bool {
-        self.awaiting_another
+    pub(crate) fn awaiting(&self) -> Awaiting {
+        self.awaiting
     }
 
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Secret)> {

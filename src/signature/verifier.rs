@@ -1,7 +1,7 @@
 //! An authenticator and its keys together: the verification of one request, streamed or at once.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Request, Uri};
 use sha2::{Digest, Sha256};
 
 use super::authenticator::Authenticator;
+use super::awaiting::Awaiting;
 use super::keyring::{Eligible, Key, Keyring};
 use super::mac::MacState;
 use super::resolved::Presented;
@@ -44,20 +45,41 @@ use crate::error::{ConfigError, Rejection, RejectionReason};
 /// ```
 #[derive(Clone)]
 pub struct Verifier {
-    authenticator: Arc<Authenticator>,
-    keyring: Arc<ArcSwap<Keyring>>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What clones of a verifier have in common.
+pub(super) struct Shared {
+    keyring: ArcSwap<Keyring>,
+    /// Changes of the keyring, each of which goes by what it replaces.
+    pub(super) changing: Mutex<()>,
+    /// What is read to be fed, by one at a time, whichever sinks there are: the last one to feed has read last.
+    #[cfg(feature = "endpoints")]
+    pub(super) feeding: Mutex<()>,
+}
+
+impl Shared {
+    fn new(keyring: Keyring) -> Arc<Self> {
+        Arc::new(Self {
+            keyring: ArcSwap::from_pointee(keyring),
+            changing: Mutex::default(),
+            #[cfg(feature = "endpoints")]
+            feeding: Mutex::default(),
+        })
+    }
 }
 
 impl Verifier {
     pub(crate) fn new(authenticator: Authenticator, secrets: Secrets) -> Result<Self, ConfigError> {
         let keyring = authenticator.keyring(secrets)?;
-        Ok(Self { authenticator: Arc::new(authenticator), keyring: Arc::new(ArcSwap::from_pointee(keyring)) })
+        Ok(Self { authenticator: Arc::new(authenticator), shared: Shared::new(keyring) })
     }
 
     /// One by which nothing verifies, for a layer whose secrets are its tenants'.
     pub(crate) fn decoy(authenticator: Authenticator) -> Result<Self, ConfigError> {
         let keyring = authenticator.decoy()?;
-        Ok(Self { authenticator: Arc::new(authenticator), keyring: Arc::new(ArcSwap::from_pointee(keyring)) })
+        Ok(Self { authenticator: Arc::new(authenticator), shared: Shared::new(keyring) })
     }
 
     /// Verifies the exact bytes of a body against the headers that came with it, at the time `now`. The method is taken
@@ -90,7 +112,7 @@ impl Verifier {
             Ok(presented) => presented,
             Err(reason) => return Err(Rejection::new(reason)),
         };
-        let keyring = self.keyring.load();
+        let keyring = self.shared.keyring.load();
         let mut verification = Verification::begin(&self.authenticator, &keyring, &presented, head, || now);
         verification.update(body);
         verification.finish(body, now).proof.map_err(Rejection::new)
@@ -124,18 +146,29 @@ impl Verifier {
     /// # Ok::<(), ConfigError>(())
     /// ```
     pub fn replace_secrets(&self, secrets: impl Into<Secrets>) -> Result<(), ConfigError> {
-        if self.keyring.load().is_decoy() {
-            return Err(ConfigError::SecretsOfTenants);
-        }
-        let keyring = self.authenticator.keyring(secrets.into())?;
-        self.keyring.store(Arc::new(keyring.with_usage_of(&self.keyring.load())));
-        Ok(())
+        let secrets = secrets.into();
+        self.change(|replaced| Ok(self.authenticator.keyring(secrets)?.with_usage_of(replaced)))
     }
 
     /// Says of the secrets that are accepted now that one more [is on its way](Secrets::awaiting_another), until they are
-    /// [replaced](Self::replace_secrets).
+    /// [replaced](Self::replace_secrets). Does nothing for a layer that asks a [`SecretSource`](crate::SecretSource).
     pub fn await_another(&self) {
-        self.keyring.load().await_another();
+        // Of the secrets of tenants each look-up says so itself.
+        _ = self.change(|keyring| Ok(keyring.clone().with_awaiting(Awaiting::Another)));
+    }
+
+    /// Replaces the keys by what `changed` makes of them, while nobody else does.
+    pub(super) fn change(
+        &self,
+        changed: impl FnOnce(&Keyring) -> Result<Keyring, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let keyring = self.shared.keyring.load();
+        if keyring.is_decoy() {
+            return Err(ConfigError::SecretsOfTenants);
+        }
+        self.shared.keyring.store(Arc::new(changed(&keyring)?));
+        Ok(())
     }
 
     /// When the secret with this label verified something last, so that a rotation can be finished. Secrets that are
@@ -156,11 +189,11 @@ impl Verifier {
     /// ```
     #[must_use]
     pub fn secret_usage(&self, label: &str) -> Option<SecretUsage> {
-        self.keyring.load().usage(label)
+        self.shared.keyring.load().usage(label)
     }
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
-        self.keyring.load_full()
+        self.shared.keyring.load_full()
     }
 }
 
@@ -168,7 +201,7 @@ impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
             .field("header", self.authenticator.header())
-            .field("secrets", &self.keyring.load())
+            .field("secrets", &self.shared.keyring.load())
             .finish_non_exhaustive()
     }
 }
@@ -498,6 +531,29 @@ mod tests {
         let header = format!("t=1700000000,v1={AROUND}");
         assert!(verify(scheme.clone(), &header, 1_700_000_001).is_ok());
         assert_eq!(verify(scheme, &header, 1_700_000_002), Err(RejectionReason::TimestampTooOld));
+    }
+
+    #[test]
+    fn a_secret_that_is_replaced_by_one_of_its_label_goes_on_being_watched() {
+        let headers = HeaderMap::from_iter([(http::header::ETAG, BODY.parse().unwrap())]);
+        let secret = || Secret::new("0123456789abcdef").unwrap();
+        let verifier = verifier(scheme(), secret().into());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        verifier.verify(&headers, b"body", now).unwrap();
+        let usage = verifier.secret_usage("current");
+        assert_eq!(usage.unwrap().last_used(), Some(now));
+
+        let other = Secret::new("another signing secret").unwrap();
+        let both = Secrets::new(secret()).with_secret("other", other).unwrap();
+        verifier.replace_secrets(both.awaiting_another()).unwrap();
+        verifier.await_another();
+        assert_eq!(verifier.secret_usage("current"), usage);
+        assert_eq!(verifier.secret_usage("other").unwrap().last_used(), None);
+        // And notices what is used now.
+        let later = now + Duration::from_secs(5);
+        verifier.verify(&headers, b"body", later).unwrap();
+        assert_eq!(verifier.secret_usage("current").unwrap().last_used(), Some(later));
+        assert_eq!(verifier.secret_usage("current").unwrap().watched_since(), usage.unwrap().watched_since());
     }
 
     #[test]

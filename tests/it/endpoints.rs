@@ -16,6 +16,7 @@ mod diddo_pages;
 mod endless;
 mod ensure;
 mod env_file;
+mod following;
 mod hidden;
 mod leftovers;
 mod lists;

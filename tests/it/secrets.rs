@@ -72,6 +72,18 @@ async fn t003_white_space_around_a_secret() {
     }
 }
 
+/// As a file has it that some editors and shells write: it would become part of the key, and nothing would verify.
+#[tokio::test]
+async fn a_byte_order_mark_before_a_secret() {
+    let marked = "\u{feff}a-good-signing-secret";
+    every_constructor_refuses(marked, &ConfigError::ByteOrderMarkInSecret);
+    every_constructor_refuses("\u{feff}", &ConfigError::ByteOrderMarkInSecret);
+    let told = ConfigError::ByteOrderMarkInSecret.to_string();
+    assert!(told.contains("byte order mark") && told.is_ascii(), "{told}");
+    // Elsewhere nobody puts it by mistake.
+    verifies("a-good-\u{feff}signing-secret").await;
+}
+
 #[tokio::test]
 async fn t004_short_secret() {
     for (text, length) in [("0123456789abcde", 15), ("whsec_0123456789abcde", 15), ("a", 1)] {

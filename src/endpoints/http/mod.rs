@@ -273,3 +273,22 @@ impl fmt::Debug for Http {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever shows headers, and whatever compresses them, leaves out one that says so of itself.
+    #[test]
+    fn the_credential_is_marked_as_one() {
+        let key = Secret::new("sk_test_0123456789abcdef").unwrap();
+        let bearer = (http::header::AUTHORIZATION, "Bearer ", &key);
+        let http = Http::new("p", "https://api.example/", bearer, ClientOptions::default()).unwrap();
+        let (name, value) = &http.credential;
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("authorization", &b"Bearer sk_test_0123456789abcdef"[..])
+        );
+        assert!(value.is_sensitive() && !format!("{value:?} {http:?}").contains("sk_test"));
+    }
+}

@@ -56,8 +56,12 @@ struct Entry {
     secret: Zeroizing<String>,
 }
 
+/// What the name of the variable has after it, the newest secret's first.
+const SUFFIXES: [&str; 2] = ["", "_PREVIOUS"];
+
 impl EnvFileSink {
-    /// The file at `path`, of which this is the only writer, for the variable of one endpoint's secrets.
+    /// The file at `path`, of which this is the only writer, for the variable of one endpoint's secrets. Another variable
+    /// needs another file: with one in it that is not `variable`, every call fails, and leaves it as it is.
     pub fn new(path: impl Into<PathBuf>, variable: &str) -> Self {
         Self { path: path.into(), variable: variable.to_owned(), changing: Mutex::new(()) }
     }
@@ -69,7 +73,7 @@ impl EnvFileSink {
         let _changing = self.changing.lock().await;
         let (path, variable) = (self.path.clone(), self.variable.clone());
         let work = move || {
-            let mut entries = read(&path)?;
+            let mut entries = read(&path, &variable)?;
             change(&mut entries)?;
             write::replace(&path, &text(&variable, &entries)?)
         };
@@ -77,29 +81,44 @@ impl EnvFileSink {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<Entry>> {
+/// The entries of this variable, and an error where there are others.
+fn read(path: &Path, variable: &str) -> io::Result<Vec<Entry>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Where the directory is not there either, nobody can say what is in it.
+            write::directory_of(path).map_or(Ok(()), |directory| fs::metadata(directory).map(drop))?;
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(error),
     };
     let mut entries = Vec::new();
+    // As `text` has written them; but a person may have taken the newest one out.
+    let mut suffixes = SUFFIXES.into_iter();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let endpoint = line.strip_prefix("# ");
         let secret = lines.next().and_then(|line| line.split_once('='));
-        let (Some(endpoint), Some((_, secret))) = (endpoint, secret) else {
+        let (Some(endpoint), Some((name, secret))) = (endpoint, secret) else {
             return Err(io::Error::other("the file of secrets has lines that are not its own"));
         };
+        let Some(rest) = name.strip_prefix(variable) else { return Err(foreign_variable()) };
+        if !suffixes.any(|suffix| suffix == rest) {
+            return Err(foreign_variable());
+        }
         let (endpoint, secret) = (endpoint.to_owned(), Zeroizing::new(secret.to_owned()));
         entries.push(Entry { endpoint, secret });
     }
     Ok(entries)
 }
 
+fn foreign_variable() -> io::Error {
+    io::Error::other("the file has a variable that is not this sink's: each needs a file of its own")
+}
+
 fn text(variable: &str, entries: &[Entry]) -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    for (entry, suffix) in entries.iter().zip(["", "_PREVIOUS"]) {
+    for (entry, suffix) in entries.iter().zip(SUFFIXES) {
         // Readers of such files differ in what quotes and escapes mean: what needs none is read alike by all.
         if !entry.secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=.:".contains(&byte)) {
             return Err(io::Error::other(
@@ -145,9 +164,12 @@ impl SecretSink for EnvFileSink {
         Ok(write::blocking(tidy).await?)
     }
 
-    /// Two at most, as many as a rotation has: a third one is refused, since it would push out one that may be in use.
+    /// Two at most, as many as a rotation has: a third one is refused, since it would push out one that may be in use. So
+    /// is one that [`Secrets::from_env`](crate::Secrets::from_env) refuses, for being short: with it in the file the
+    /// receiver could not start again. The error of an [`EndpointManager`](crate::endpoints::EndpointManager) then has it.
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
         let endpoint = name(provider, endpoint_id)?;
+        Secret::new(secret.expose())?;
         let secret = Zeroizing::new(secret.expose().to_owned());
         self.change(move |entries| {
             entries.retain(|entry| entry.endpoint != endpoint);
@@ -159,8 +181,9 @@ impl SecretSink for EnvFileSink {
     }
 
     async fn contains(&self, provider: &str, endpoint_id: &str) -> Result<bool, BoxError> {
-        let (endpoint, path) = (name(provider, endpoint_id)?, self.path.clone());
-        let entries = write::blocking(move || read(&path)).await?;
+        let endpoint = name(provider, endpoint_id)?;
+        let (path, variable) = (self.path.clone(), self.variable.clone());
+        let entries = write::blocking(move || read(&path, &variable)).await?;
         Ok(entries.iter().any(|entry| entry.endpoint == endpoint))
     }
 
@@ -171,5 +194,31 @@ impl SecretSink for EnvFileSink {
             Ok(())
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    /// The one thread for what waits for a disk does one piece of work after the other.
+    #[test]
+    fn a_change_waits_for_the_one_before() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let sink = EnvFileSink::new(directory.path().join("env"), "X");
+            let secret = Secret::new("whsec_0123456789abcdef").unwrap();
+            let under_way = sink.changing.lock().await;
+            let mut storing = std::pin::pin!(sink.store("casapay", "we_1", &secret));
+            assert!(poll!(&mut storing).is_pending());
+            write::blocking(|| Ok(())).await.unwrap();
+            assert!(!sink.path.exists());
+            drop(under_way);
+            storing.await.unwrap();
+            assert!(sink.contains("casapay", "we_1").await.unwrap());
+        });
     }
 }

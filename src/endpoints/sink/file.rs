@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use super::written::secret_in;
 use super::{SecretSink, write};
 use crate::endpoints::check::is_id;
 use crate::error::{BoxError, ConfigError};
-use crate::signature::{Secret, Secrets, Verifier};
+use crate::signature::{Awaiting, Fed, Secret, Secrets, Verifier};
 
 /// Keeps each endpoint's secret in a file of its own, readable by its owner alone (0600), in a directory that exists.
 /// A secret's label is its endpoint's id.
@@ -45,8 +45,6 @@ use crate::signature::{Secret, Secrets, Verifier};
 pub struct FileSink {
     directory: PathBuf,
     fed: Vec<(String, Verifier)>,
-    /// Reads of the directory that verifiers are fed with, one at a time: the last one to feed has read last.
-    feeding: Arc<Mutex<()>>,
     /// Announcements that were there before one of this sink's: what they announced may come yet.
     unfinished: Arc<Mutex<HashSet<PathBuf>>>,
 }
@@ -61,17 +59,16 @@ impl FileSink {
     /// Files in `directory`. Let nobody else write there, and have one for each URL that events are delivered to: what is
     /// in it is accepted.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-            fed: Vec::new(),
-            feeding: Arc::default(),
-            unfinished: Arc::default(),
-        }
+        Self { directory: directory.into(), fed: Vec::new(), unfinished: Arc::default() }
     }
 
     /// Gives `verifier` the secrets of `provider` whenever they change through this sink, so that the receiver of this
     /// process needs no restart: from [`WebhookLayer::verifier`](crate::WebhookLayer::verifier). Its other secrets are
-    /// replaced.
+    /// replaced, as soon as there is one here.
+    ///
+    /// While one more is [announced](SecretSink::announce), for an hour at most, it awaits that: what no secret verifies is
+    /// [answered 503](Secrets::awaiting_another). So it is for an hour after something could not be read, which is logged:
+    /// a file without a secret, or the directory. The others are taken, and nothing that the verifier has is given up.
     #[must_use]
     pub fn feeding(mut self, provider: &str, verifier: Verifier) -> Self {
         self.fed.push((provider.to_owned(), verifier));
@@ -80,8 +77,7 @@ impl FileSink {
 
     /// Reads the directory again in this interval, for the verifiers that this sink [feeds](Self::feeding), until what it
     /// returns is dropped: for receivers that do not rotate, beside one that does, which then gives them
-    /// [time](crate::endpoints::EndpointManager::with_announcement_lead). What cannot be read is logged and leaves the
-    /// secrets as they are.
+    /// [time](crate::endpoints::EndpointManager::with_announcement_lead). What cannot be read is logged each time.
     ///
     /// # Panics
     ///
@@ -133,47 +129,48 @@ impl FileSink {
 
     /// The secrets of a provider's endpoints, labelled with the endpoints' ids. While one more is
     /// [announced](SecretSink::announce), for an hour at most, they [await](Secrets::awaiting_another) it: a receiver does
-    /// so until it reads them again, for which there is [`follow`](Self::follow).
+    /// so until it reads them again, for which there is [`follow`](Self::follow), or until the hour is over.
     ///
     /// # Errors
     ///
-    /// Where the directory or a file cannot be read, and [`ConfigError::NoSecrets`] where there is none.
+    /// Where the directory or a file cannot be read, be it one of several: a receiver that starts has nobody's attention
+    /// later. And [`ConfigError::NoSecrets`] where there is none.
     pub fn secrets(&self, provider: &str) -> Result<Secrets, BoxError> {
+        let mut found = self.read(provider)?;
+        if !found.unreadable.is_empty() {
+            return Err(found.unreadable.swap_remove(0).into());
+        }
+        if found.secrets.is_empty() {
+            return Err(ConfigError::NoSecrets.into());
+        }
+        let awaiting = found.awaiting();
+        Ok(Secrets::labelled(found.secrets)?.with_awaiting(awaiting))
+    }
+
+    /// What can be read, and what cannot. An error where nothing can.
+    fn read(&self, provider: &str) -> io::Result<Found> {
+        let mut found = Found::default();
         // Looked for first: a secret is stored before its announcement goes.
-        let is_announced = self.is_announced(provider)?;
-        let mut found = Vec::new();
+        for entry in self.files(provider, ANNOUNCED)? {
+            let (_, path) = entry?;
+            match holds_for(&path) {
+                Ok(time) => found.announced = found.announced.max(time),
+                Err(error) => found.unreadable.push(format!("{}: {error}", path.display())),
+            }
+        }
         for entry in self.files(provider, SECRET)? {
             let (id, path) = entry?;
             if !is_id(&id) {
                 continue;
             }
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => Zeroizing::new(text),
-                // Removed a moment ago.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(format!("{}: {error}", path.display()).into()),
-            };
-            // One that the provider made short is better than none.
-            let secret =
-                Secret::weak(secret_in(&text)).map_err(|error| format!("{}: {error}", path.display()))?;
-            found.push((id, secret));
-        }
-        found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        if found.is_empty() {
-            return Err(ConfigError::NoSecrets.into());
-        }
-        let secrets = Secrets::labelled(found)?;
-        Ok(if is_announced { secrets.awaiting_another() } else { secrets })
-    }
-
-    fn is_announced(&self, provider: &str) -> io::Result<bool> {
-        for entry in self.files(provider, ANNOUNCED)? {
-            let (_, path) = entry?;
-            if holds(&path)? {
-                return Ok(true);
+            match secret_of(&path) {
+                Ok(Some(secret)) => found.secrets.push((id, secret)),
+                Ok(None) => {}
+                Err(error) => found.unreadable.push(format!("{}: {error}", path.display())),
             }
         }
-        Ok(false)
+        found.secrets.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found)
     }
 
     /// The files of a provider whose names end so, with what stands between.
@@ -212,30 +209,65 @@ impl FileSink {
             return Ok(());
         }
         let (sink, provider) = (self.clone(), provider.to_owned());
-        tokio::task::spawn_blocking(move || sink.feed_now(&provider)).await?
-    }
-
-    fn feed_now(&self, provider: &str) -> Result<(), BoxError> {
-        let _feeding = self.feeding.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, verifier) in self.fed.iter().filter(|(name, _)| name == provider) {
-            match self.secrets(provider) {
-                Ok(secrets) => verifier.replace_secrets(secrets)?,
-                // A receiver without any secret cannot be: it keeps those that it has.
-                Err(error) if error.downcast_ref() == Some(&ConfigError::NoSecrets) => {
-                    if self.is_announced(provider)? {
-                        verifier.await_another();
-                    }
-                }
-                Err(error) => return Err(error),
-            }
+        for problem in tokio::task::spawn_blocking(move || sink.feed_now(&provider)).await?? {
+            unread(&problem);
         }
         Ok(())
     }
+
+    /// Returns which files could not be read.
+    fn feed_now(&self, provider: &str) -> Result<Vec<String>, BoxError> {
+        let (mut problems, mut failure) = (Vec::new(), None);
+        for (_, verifier) in self.fed.iter().filter(|(name, _)| name == provider) {
+            let read = || {
+                let awaiting_the_rest = Awaiting::AnotherUntil(Instant::now() + write::LONGEST);
+                let found = self.read(provider).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    Found::default()
+                });
+                let is_whole = failure.is_none() && found.unreadable.is_empty();
+                let awaiting = found.awaiting();
+                problems.extend(found.unreadable);
+                Fed { secrets: found.secrets, is_whole, awaiting, awaiting_the_rest }
+            };
+            let refused = verifier.feed(read)?.into_iter();
+            problems.extend(refused.map(|(id, error)| format!("{provider}.{id}{SECRET}: {error}")));
+        }
+        failure.map_or(Ok(problems), |error| Err(error.into()))
+    }
 }
 
-/// Whether an announcement is there, and young enough.
-fn holds(path: &Path) -> io::Result<bool> {
-    Ok(write::age(path)?.is_some_and(|age| age < ANNOUNCEMENT_EXPIRY))
+/// What is in a directory for one provider.
+#[derive(Default)]
+struct Found {
+    secrets: Vec<(String, Secret)>,
+    /// For how long another one is awaited yet.
+    announced: Option<Duration>,
+    /// Which files could not be read, and why. Never what is in them.
+    unreadable: Vec<String>,
+}
+
+impl Found {
+    fn awaiting(&self) -> Awaiting {
+        self.announced.map_or(Awaiting::Nothing, |time| Awaiting::AnotherUntil(Instant::now() + time))
+    }
+}
+
+/// The secret in a file, unless that was removed a moment ago.
+fn secret_of(path: &Path) -> Result<Option<Secret>, BoxError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // One that the provider made short is better than none.
+    Ok(Some(Secret::weak(secret_in(&text))?))
+}
+
+/// For how long an announcement holds yet, where it is there and young enough.
+fn holds_for(path: &Path) -> io::Result<Option<Duration>> {
+    let left = write::age(path)?.and_then(|age| ANNOUNCEMENT_EXPIRY.checked_sub(age));
+    Ok(left.filter(|left| !left.is_zero()))
 }
 
 impl SecretSink for FileSink {
@@ -244,7 +276,7 @@ impl SecretSink for FileSink {
     async fn announce(&self, provider: &str, url: &str) -> Result<(), BoxError> {
         let (path, unfinished) = (self.announcement(provider, url)?, Arc::clone(&self.unfinished));
         let announce = move || {
-            let is_unfinished = holds(&path)?;
+            let is_unfinished = holds_for(&path)?.is_some();
             let mut unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             if is_unfinished {
                 unfinished.insert(path.clone())
@@ -262,7 +294,7 @@ impl SecretSink for FileSink {
         let (path, unfinished) = (self.announcement(provider, url)?, Arc::clone(&self.unfinished));
         let withdraw = move || {
             let is_unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner).contains(&path);
-            if is_unfinished && holds(&path)? {
+            if is_unfinished && holds_for(&path)?.is_some() {
                 return Ok(());
             }
             write::remove(&path)
@@ -296,7 +328,16 @@ impl SecretSink for FileSink {
 
     async fn contains(&self, provider: &str, endpoint_id: &str) -> Result<bool, BoxError> {
         let path = self.path(provider, endpoint_id, SECRET)?;
-        Ok(write::blocking(move || path.try_exists()).await?)
+        let directory = self.directory.clone();
+        let contains = move || {
+            let is_there = path.try_exists()?;
+            if !is_there {
+                // Where the directory is not there either, nobody can say what is in it.
+                fs::metadata(directory)?;
+            }
+            Ok(is_there)
+        };
+        Ok(write::blocking(contains).await?)
     }
 
     async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
@@ -316,6 +357,14 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// A verifier keeps the secrets that it has, and takes those of other files.
+fn unread(problem: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::error!(target: "tower_webhook", %problem, "a file of a signing secret cannot be read; what may be signed with it is answered 503");
+    #[cfg(not(feature = "tracing"))]
+    let _ = problem;
 }
 
 /// A verifier keeps the secrets that it has.

@@ -53,8 +53,8 @@ pub trait SecretSink: Send + Sync + 'static {
         secret: &Secret,
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Whether it has the secret of an endpoint. A sink that cannot tell says `true`, and then nobody finds out that a
-    /// secret was lost before deliveries are refused.
+    /// Whether it has the secret of an endpoint. An error where it cannot be asked now; a sink that can never tell says
+    /// `true`, and then nobody finds out that a secret was lost before deliveries are refused.
     fn contains(
         &self,
         provider: &str,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tower::ServiceExt as _;
 use tower_webhook::endpoints::{FileSink, SecretSink as _};
@@ -13,12 +13,12 @@ use super::api::{URL, WHSEC, assert_discreet};
 use crate::stage::{Verdict, verdict};
 use crate::support::{Calls, casapay_body};
 
-fn secret(text: &str) -> Secret {
+pub(super) fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-const OLD: &str = "whsec_the-old-one-0123456789";
-const NEW: &str = "whsec_the-new-one-0123456789";
+pub(super) const OLD: &str = "whsec_the-old-one-0123456789";
+pub(super) const NEW: &str = "whsec_the-new-one-0123456789";
 
 pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
@@ -131,15 +131,19 @@ async fn no_id_and_no_provider_leads_out_of_the_directory() {
 #[tokio::test]
 async fn a_directory_that_is_not_there_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
+    // As where a volume is not mounted: what is in it nobody can say.
     let sink = FileSink::new(directory.path().join("missing"));
     for error in [
         sink.store("casapay", "we_1", &secret(WHSEC)).await.unwrap_err(),
         sink.announce("casapay", URL).await.unwrap_err(),
+        sink.withdraw("casapay", URL).await.unwrap_err(),
+        sink.tidy("casapay", URL).await.unwrap_err(),
+        sink.contains("casapay", "we_1").await.unwrap_err(),
+        sink.remove("casapay", "we_1").await.unwrap_err(),
         sink.secrets("casapay").unwrap_err(),
     ] {
         assert_discreet(&format!("{error} {error:?}"));
     }
-    assert!(!sink.contains("casapay", "we_1").await.unwrap());
 }
 
 /// As an editor leaves one that a person puts there, when the sink could not take it.
@@ -163,7 +167,7 @@ async fn a_file_that_was_written_by_hand_has_what_editors_add() {
 }
 
 /// A receiver with these secrets, and what it answers to what is signed with one.
-fn receiver(secrets: impl Into<Secrets>) -> (WebhookLayer, impl AsyncFn(&str) -> Verdict) {
+pub(super) fn receiver(secrets: impl Into<Secrets>) -> (WebhookLayer, impl AsyncFn(&str) -> Verdict) {
     let layer = WebhookLayer::new(casapay::provider(), secrets).unwrap();
     let service = layer.clone().with_dispatch(Calls::default().router()).into_service();
     let answers = async move |text: &str| {
@@ -175,15 +179,15 @@ fn receiver(secrets: impl Into<Secrets>) -> (WebhookLayer, impl AsyncFn(&str) ->
 }
 
 /// A secret of nobody.
-const OTHER: &str = "whsec_nobody-has-ever-heard-of-this";
+pub(super) const OTHER: &str = "whsec_nobody-has-ever-heard-of-this";
 
 fn announced(directory: &Path) -> usize {
     names(directory).iter().filter(|name| name.ends_with(".announced")).count()
 }
 
-const ACCEPTED: [Verdict; 2] = [(200, "handled"), (200, "duplicate")];
-const REFUSED: Verdict = (401, "signature_mismatch");
-const AWAITED: Verdict = (503, "secrets_unavailable");
+pub(super) const ACCEPTED: [Verdict; 2] = [(200, "handled"), (200, "duplicate")];
+pub(super) const REFUSED: Verdict = (401, "signature_mismatch");
+pub(super) const AWAITED: Verdict = (503, "secrets_unavailable");
 
 #[tokio::test]
 async fn a_verifier_is_fed_with_what_comes_and_goes_and_is_announced() {
@@ -237,19 +241,23 @@ async fn an_announcement_that_nobody_withdraws_expires() {
     sink.announce("casapay", URL).await.unwrap();
     let name = names(directory.path()).into_iter().find(|name| name.ends_with(".announced")).unwrap();
     let file = fs::File::options().write(true).open(directory.path().join(name)).unwrap();
-    for (minutes, expected) in [(59, AWAITED), (61, REFUSED)] {
-        file.set_modified(SystemTime::now() - std::time::Duration::from_secs(minutes * 60)).unwrap();
+    for (age, expected) in [(59, AWAITED), (61, REFUSED)] {
+        file.set_modified(SystemTime::now() - minutes(age)).unwrap();
         let (_, answers) = receiver(sink.secrets("casapay").unwrap());
-        assert_eq!(answers(NEW).await, expected, "{minutes}");
+        assert_eq!(answers(NEW).await, expected, "{age}");
     }
 }
 
 /// Makes the files whose names end so as old as this.
-fn age(directory: &Path, end: &str, minutes: u64) {
+pub(super) fn age(directory: &Path, end: &str, age: Duration) {
     for name in names(directory).into_iter().filter(|name| name.ends_with(end)) {
         let file = fs::File::options().write(true).open(directory.join(name)).unwrap();
-        file.set_modified(SystemTime::now() - std::time::Duration::from_secs(minutes * 60)).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
     }
+}
+
+fn minutes(number: u64) -> Duration {
+    Duration::from_secs(number * 60)
 }
 
 /// What was announced by a process that was killed, or whose creation was never answered, may be created when the next
@@ -273,7 +281,7 @@ async fn what_was_announced_before_is_awaited_though_the_next_is_withdrawn() {
         assert_eq!((answers(NEW).await, announced(directory.path())), (AWAITED, 1));
 
         // Until it has run out: then the next is withdrawn as ever.
-        age(directory.path(), ".announced", 61);
+        age(directory.path(), ".announced", minutes(61));
         sink.announce("casapay", URL).await.unwrap();
         sink.withdraw("casapay", URL).await.unwrap();
         next.tidy("casapay", URL).await.unwrap();
@@ -306,11 +314,11 @@ async fn what_was_left_is_tidied_up_when_nobody_can_need_it() {
         (names(directory.path()), answers(NEW).await),
         (all.iter().map(|&name| name.to_owned()).collect(), AWAITED)
     );
-    age(directory.path(), "", 59);
+    age(directory.path(), "", minutes(59));
     sink.tidy("casapay", URL).await.unwrap();
     assert_eq!(names(directory.path()), all);
 
-    age(directory.path(), "", 61);
+    age(directory.path(), "", minutes(61));
     sink.tidy("casapay", URL).await.unwrap();
     assert_eq!((names(directory.path()), answers(NEW).await), (others.map(str::to_owned).to_vec(), REFUSED));
     assert!(ACCEPTED.contains(&answers(OLD).await));
@@ -327,6 +335,7 @@ async fn a_file_that_cannot_be_read_is_named_and_costs_no_secret() {
     let error = sink.secrets("casapay").unwrap_err().to_string();
     assert!(error.contains("casapay.we_0.secret"), "{error}");
     assert!(ACCEPTED.contains(&answers(OLD).await), "what was in use stays so");
+    assert!(ACCEPTED.contains(&answers(NEW).await), "what can be read is taken");
 }
 
 #[tokio::test]

@@ -65,6 +65,30 @@ async fn a_failure_of_the_api_is_tried_again_unless_it_was_to_create() {
     }
 }
 
+/// By a gateway that waited no longer for the API, which may carry it out yet.
+#[tokio::test]
+async fn a_creation_that_was_given_up_on_the_way_may_be_carried_out() {
+    for call in CALLS {
+        let api = Api::always(ResponseTemplate::new(408).insert_header("request-id", "req_9")).await;
+        let error = make(call, &api.url(), options()).await;
+        let kind = if creates(call) { Kind::OutcomeUnknown } else { Kind::UnexpectedStatus };
+        assert_eq!((error.kind(), error.may_have_created()), (kind, creates(call)), "{call}");
+        assert_eq!((error.status().unwrap().as_u16(), error.request_id()), (408, Some("req_9")), "{call}");
+        api.asked_once().await;
+    }
+}
+
+/// It is when to look for what became of it.
+#[tokio::test]
+async fn when_to_come_back_is_said_of_a_creation_that_may_have_been_carried_out() {
+    for call in CALLS.into_iter().filter(|call| creates(call)) {
+        let api = Api::always(ResponseTemplate::new(503).insert_header("retry-after", "7")).await;
+        let error = make(call, &api.url(), options()).await;
+        let after = Some(std::time::Duration::from_secs(7));
+        assert_eq!((error.kind(), error.retry_after()), (Kind::OutcomeUnknown, after), "{call}");
+    }
+}
+
 #[tokio::test]
 async fn a_status_that_no_attempt_will_change_is_not_tried_again() {
     let api = Api::always(ResponseTemplate::new(501)).await;
