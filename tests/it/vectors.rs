@@ -66,7 +66,11 @@ async fn verdict(provider: Provider, case: &Case) -> String {
     let secrets = match secrets {
         Ok(secrets) => secrets,
         Err(ConfigError::EmptySecret) => return "empty_secret".to_owned(),
-        Err(ConfigError::UndecodableSecret { .. } | ConfigError::WhitespaceInSecret) => {
+        Err(
+            ConfigError::UndecodableSecret { .. }
+            | ConfigError::WhitespaceInSecret
+            | ConfigError::ByteOrderMarkInSecret,
+        ) => {
             return "unusable_secret".to_owned();
         }
         Err(error) => panic!("{}: {error}", case.name),
