@@ -1,5 +1,7 @@
 //! Endpoints as they should be: subscribed to what is handled, their secrets kept, one for each URL.
 
+mod marker;
+mod next;
 mod rotation;
 mod work;
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::rotation::Marker;
+use super::marker::Marker;
 use super::{Change, Ensured, Inner};
 use crate::endpoints::api::{EndpointApi, Registered, Wanted};
 use crate::endpoints::check::same;
