@@ -518,6 +518,11 @@ impl EndpointApi for Diddo {
         self.update(id, &DiddoUpdate::new().with_active(active)).await.map(Registered::from)
     }
 
+    async fn set_description(&self, id: &str, description: &str) -> Result<(), EndpointError> {
+        let id = self.parse_id("update endpoint", id)?;
+        self.update(id, &DiddoUpdate::new().with_description(description)).await.map(drop)
+    }
+
     async fn delete(&self, id: &str) -> Result<(), EndpointError> {
         Self::delete(self, self.parse_id("delete endpoint", id)?).await
     }
@@ -526,7 +531,7 @@ impl EndpointApi for Diddo {
 impl From<DiddoEndpoint> for Registered {
     fn from(endpoint: DiddoEndpoint) -> Self {
         Self::new(endpoint.id.to_string(), endpoint.url, endpoint.events)
-            .with_active(endpoint.active != Some(false))
+            .with_active(endpoint.active)
             .with_description(endpoint.description)
     }
 }

@@ -245,6 +245,10 @@ impl EndpointApi for CasaPay {
         self.update(id, &EndpointUpdate::new().with_status(status)).await.map(Registered::from)
     }
 
+    async fn set_description(&self, id: &str, description: &str) -> Result<(), EndpointError> {
+        self.update(id, &EndpointUpdate::new().with_description(description)).await.map(drop)
+    }
+
     async fn delete(&self, id: &str) -> Result<(), EndpointError> {
         Self::delete(self, id).await
     }

@@ -3,14 +3,14 @@
 mod marker;
 mod next;
 mod rotation;
+mod seen;
 mod work;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, oneshot};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use url::Url;
 
 pub use self::rotation::{Rotation, RotationPolicy, RotationStep};
+use self::seen::Seen;
 use self::work::Work;
 use super::api::{EndpointApi, Registered};
 use super::error::{EndpointError, EndpointErrorKind};
@@ -69,8 +70,8 @@ struct Inner<A, K, L> {
     clock: Arc<dyn Clock>,
     /// One at a time among the clones of a manager, whatever the lock is.
     turn: Mutex<()>,
-    /// When an old endpoint was first found paused.
-    paused: std::sync::Mutex<HashMap<String, SystemTime>>,
+    /// What the descriptions do not say.
+    seen: Seen,
 }
 
 /// What [`ensure_endpoint`](EndpointManager::ensure_endpoint) found and did.
@@ -139,8 +140,8 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     pub fn new(api: A, sink: K) -> Self {
         let description = "managed by tower-webhook".to_owned();
         let (lead, clock) = (Duration::ZERO, Arc::new(SystemClock));
-        let (turn, paused) = (Mutex::default(), std::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turn, paused }) }
+        let (turn, seen) = (Mutex::default(), Seen::default());
+        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turn, seen }) }
     }
 
     /// Lets one instance at a time look and create. Call it before the others, on a manager that is not shared yet.
@@ -150,12 +151,12 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_lock<L: EndpointLock>(self, lock: L) -> EndpointManager<A, K, L> {
-        let Some(Inner { api, sink, description, lead, clock, turn, paused, .. }) =
+        let Some(Inner { api, sink, description, lead, clock, turn, seen, .. }) =
             Arc::into_inner(self.inner)
         else {
             panic!("the lock of a manager that has been cloned cannot be changed");
         };
-        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turn, paused }) }
+        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turn, seen }) }
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) struct State {
     pub(super) since: SystemTime,
     pub(super) new_is_active: bool,
     pub(super) new_usage: Option<SecretUsage>,
-    /// Whether the sink has its secret.
-    pub(super) old_is_known: bool,
+    /// Nobody had its secret when the rotation began, and nobody has it now.
+    pub(super) old_is_lost: bool,
     pub(super) old_usage: Option<SecretUsage>,
     /// Since when it is known to be paused.
     pub(super) old_paused: Option<SystemTime>,
@@ -31,7 +31,7 @@ pub(super) fn next(policy: RotationPolicy, state: State, now: SystemTime) -> Nex
         return Next::Wait(RotationStep::NewPaused);
     }
     let new_is_used = state.new_usage.is_some_and(|usage| usage.last_used().is_some());
-    if !state.old_is_known {
+    if state.old_is_lost {
         // Nothing can be verified by its secret, so that nothing is lost with it.
         return if new_is_used { Next::Retire } else { Next::Wait(RotationStep::NewUnused) };
     }
@@ -76,7 +76,7 @@ mod tests {
             since: at(1000),
             new_is_active: true,
             new_usage: seen(0, 1050),
-            old_is_known: true,
+            old_is_lost: false,
             old_usage: seen(0, 1099),
             old_paused: None,
         }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_nobody_has_is_not_waited_for() {
-        let lost = State { old_is_known: false, old_usage: None, ..both() };
+        let lost = State { old_is_lost: true, old_usage: None, ..both() };
         assert_eq!(step(lost, 1000), Next::Retire);
         let unused = State { new_usage: seen(0, None), ..lost };
         assert_eq!(step(unused, 9000), Next::Wait(RotationStep::NewUnused));

@@ -1,12 +1,11 @@
 //! From one signing secret to the next: a second endpoint beside the first, until nothing is signed the old way.
 
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use super::marker::Marker;
 use super::next::{Next, State, next};
 use super::work::{Found, Work};
-use super::{EndpointManager, Inner};
+use super::EndpointManager;
 use crate::clock::unix_seconds;
 use crate::endpoints::api::{EndpointApi, Registered};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
@@ -159,12 +158,13 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             }
             Found::One(old, _) => old,
         };
-        if !is_lost && !self.has_secret(&old).await? {
+        let is_known = self.has_secret(&old).await?;
+        if !is_lost && !is_known {
             return Err(self.secret_unknown(&old));
         }
         self.announce().await?;
         tokio::time::sleep(inner.lead).await;
-        let marker = Marker { replaces: old.id().to_owned(), since: unix_seconds(inner.clock.now()) };
+        let marker = Marker { is_lost: !is_known, ..Marker::new(old.id(), inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
         let new = self.create(old.events().to_vec(), description, Some(&old)).await.map_err(|error| {
             if error.kind() == EndpointErrorKind::Conflict {
@@ -192,37 +192,59 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 return Ok(removed.map_or(RotationStep::NotRotating, |old| RotationStep::Retired { old }));
             }
         };
-        let now = self.inner.clock.now();
+        // Nothing is taken from the old endpoint while nothing that the new one signs can be verified.
+        self.check_new(&old, &new).await?;
+        let (now, seen) = (self.inner.clock.now(), &self.inner.seen);
+        let marker = Marker::of(&new).unwrap_or_else(|| Marker::new(old.id(), now));
+        let since = seen.begun(&new, &marker, now);
         let state = State {
-            since: rotation(&old, &new).since,
+            since,
             new_is_active: new.is_active(),
             new_usage: usage(new.id()),
-            old_is_known: self.has_secret(&old).await?,
+            old_is_lost: marker.is_lost && !self.has_secret(&old).await?,
             old_usage: usage(old.id()),
-            old_paused: (!old.is_active()).then(|| self.inner.paused_since(old.id(), now)),
+            old_paused: seen.paused(&old, &marker, now),
         };
-        match next(policy, state, now) {
-            Next::Wait(step) => Ok(step),
+        let next = next(policy, state, now);
+        let paused = match &next {
             Next::Pause => {
                 api.set_active(old.id(), false).await?;
-                self.inner.paused_since(old.id(), now);
-                Ok(RotationStep::Paused)
+                Some(unix_seconds(seen.pause(&old, now)))
             }
+            Next::Wait(RotationStep::NotQuiet { .. }) => state.old_paused.map(unix_seconds),
+            // Somebody has enabled it again.
+            Next::Wait(_) if old.active() == Some(true) => None,
+            Next::Wait(_) => marker.paused,
             Next::Retire => {
                 api.delete(old.id()).await?;
+                seen.forget(&old, &new);
                 // Where this fails, the next call finds out that it is still to do.
                 self.forget(Some(old.id().to_owned())).await?;
-                Ok(RotationStep::Retired { old: old.id().to_owned() })
+                return Ok(RotationStep::Retired { old: old.id().to_owned() });
             }
+        };
+        let told = Marker { since: unix_seconds(since), paused, ..marker.clone() };
+        if told != marker {
+            self.note(&new, &told).await;
         }
+        Ok(match next {
+            Next::Wait(step) => step,
+            Next::Pause | Next::Retire => RotationStep::Paused,
+        })
     }
-}
 
-impl<A, K, L> Inner<A, K, L> {
-    /// When this process first saw that an endpoint was paused. One that has just been started takes it for paused now.
-    fn paused_since(&self, id: &str, now: SystemTime) -> SystemTime {
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused.entry(id.to_owned()).or_insert(now)
+    /// For the next process. Where it fails, this one knows, and the next call tries again.
+    async fn note(&self, new: &Registered, marker: &Marker) {
+        let noted = self.inner.api.set_description(new.id(), &marker.in_place(new)).await;
+        #[cfg(feature = "tracing")]
+        if let Err(error) = &noted {
+            tracing::warn!(
+                target: "tower_webhook", %error,
+                "where a rotation stands cannot be written into the endpoint's description, for the next process"
+            );
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = noted;
     }
 }
 
