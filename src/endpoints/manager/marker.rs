@@ -119,10 +119,7 @@ mod tests {
     fn a_marker_is_changed_and_what_its_owner_calls_it_stays() {
         let endpoint = described("shop [7] [replaces we_1 since 1700000000]");
         let marker = Marker { paused: Some(1_700_000_001), ..Marker::of(&endpoint).unwrap() };
-        assert_eq!(
-            marker.in_place(&endpoint),
-            "shop [7] [replaces we_1 since 1700000000 paused 1700000001]"
-        );
+        assert_eq!(marker.in_place(&endpoint), "shop [7] [replaces we_1 since 1700000000 paused 1700000001]");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Endpoints as they should be: subscribed to what is handled, their secrets kept, one for each URL.
 
+mod keep;
 mod marker;
 mod next;
 mod rotation;
 mod seen;
+mod turns;
 mod work;
 
 use std::fmt;
@@ -13,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use url::Url;
 
 pub use self::rotation::{Rotation, RotationPolicy, RotationStep};
 use self::seen::Seen;
+use self::turns::Turns;
 use self::work::Work;
 use super::api::{EndpointApi, Registered};
 use super::error::{EndpointError, EndpointErrorKind};
@@ -68,8 +71,7 @@ struct Inner<A, K, L> {
     description: String,
     lead: Duration,
     clock: Arc<dyn Clock>,
-    /// One at a time among the clones of a manager, whatever the lock is.
-    turn: Mutex<()>,
+    turns: Turns,
     /// What the descriptions do not say.
     seen: Seen,
 }
@@ -140,8 +142,8 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     pub fn new(api: A, sink: K) -> Self {
         let description = "managed by tower-webhook".to_owned();
         let (lead, clock) = (Duration::ZERO, Arc::new(SystemClock));
-        let (turn, seen) = (Mutex::default(), Seen::default());
-        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turn, seen }) }
+        let (turns, seen) = (Turns::default(), Seen::default());
+        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turns, seen }) }
     }
 
     /// Lets one instance at a time look and create. Call it before the others, on a manager that is not shared yet.
@@ -151,12 +153,12 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_lock<L: EndpointLock>(self, lock: L) -> EndpointManager<A, K, L> {
-        let Some(Inner { api, sink, description, lead, clock, turn, seen, .. }) =
+        let Some(Inner { api, sink, description, lead, clock, turns, seen, .. }) =
             Arc::into_inner(self.inner)
         else {
             panic!("the lock of a manager that has been cloned cannot be changed");
         };
-        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turn, seen }) }
+        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turns, seen }) }
     }
 }
 
@@ -265,9 +267,9 @@ where
     L: EndpointLock,
     F: Future<Output = Result<T, EndpointError>>,
 {
-    let _turn = inner.turn.lock().await;
     let parsed = Url::parse(&url).map_err(|_| inner.error(EndpointErrorKind::InvalidUrl))?;
     let name = format!("{} {parsed}", inner.api.provider());
+    let _turn = inner.turns.take(&name).await;
     let held = inner.lock.acquire(&name, work::hold(&inner)).await;
     let held = held.map_err(|source| inner.error(EndpointErrorKind::Lock).with_source(source))?;
     // A panic of a sink must not keep the lock.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::EndpointManager;
 use super::marker::Marker;
 use super::next::{Next, State, next};
-use super::work::{Found, Work};
-use super::EndpointManager;
+use super::work::{Found, Looked, Work};
 use crate::clock::unix_seconds;
 use crate::endpoints::api::{EndpointApi, Registered};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
@@ -147,7 +147,8 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
 impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     async fn begin_rotation(&self, is_lost: bool) -> Result<Rotation, EndpointError> {
         let inner = &self.inner;
-        let old = match self.find().await? {
+        let Looked { found, ids } = self.find().await?;
+        let old = match found {
             Found::None => {
                 let error = inner.error(EndpointErrorKind::NotFound);
                 return Err(error.with_detail("no endpoint has this URL: there is nothing to rotate"));
@@ -166,7 +167,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         tokio::time::sleep(inner.lead).await;
         let marker = Marker { is_lost: !is_known, ..Marker::new(old.id(), inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
-        let new = self.create(old.events().to_vec(), description, Some(&old)).await.map_err(|error| {
+        let new = self.create(old.events().to_vec(), description, &ids).await.map_err(|error| {
             if error.kind() == EndpointErrorKind::Conflict {
                 return error.with_advice(
                     "the provider allows no second endpoint like this one: rotate by hand, with an endpoint of another URL",
@@ -184,7 +185,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         usage: &(impl Fn(&str) -> Option<SecretUsage> + Sync),
     ) -> Result<RotationStep, EndpointError> {
         let api = &self.inner.api;
-        let (old, new) = match self.find().await? {
+        let (old, new) = match self.find().await?.found {
             Found::Rotating { old, new } => (old, new),
             Found::None => return Ok(RotationStep::NotRotating),
             Found::One(_, replaced) => {
@@ -219,7 +220,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 api.delete(old.id()).await?;
                 seen.forget(&old, &new);
                 // Where this fails, the next call finds out that it is still to do.
-                self.forget(Some(old.id().to_owned())).await?;
+                self.remove(old.id()).await?;
                 return Ok(RotationStep::Retired { old: old.id().to_owned() });
             }
         };
