@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Inner;
 use super::work::Work;
@@ -42,8 +42,8 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         removed.map_err(|source| self.sink_failed(source).with_endpoints([id.to_owned()]))
     }
 
-    /// Tells receivers that a secret is on its way; a sink that could not take it says so here, while nothing is
-    /// created.
+    /// Tells receivers that a secret is on its way, and gives those in other processes time to hear it; a sink that could
+    /// not take it says so here, while nothing is created.
     pub(super) async fn announce(&self) -> Result<(), EndpointError> {
         let Inner { api, sink, .. } = &*self.inner;
         if let Err(source) = in_time(sink.announce(api.provider(), self.url())).await {
@@ -51,6 +51,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             self.withdraw().await;
             return Err(self.sink_failed(source));
         }
+        sleep(self.inner.lead).await;
         Ok(())
     }
 

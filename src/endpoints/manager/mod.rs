@@ -174,9 +174,11 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
         self
     }
 
-    /// How long a rotation waits after it has [announced](SecretSink::announce) a secret, before it creates the endpoint:
-    /// longer than receivers in other processes take to notice, such as the interval in which they
-    /// [follow](super::FileSink::follow) a sink. Default: none, for the one receiver that the sink feeds itself.
+    /// How long to wait after a secret has been [announced](SecretSink::announce), before its endpoint is created: longer
+    /// than receivers in other processes take to notice, such as the interval in which they
+    /// [follow](super::FileSink::follow) a sink. For a rotation, and for an endpoint that is created where there is none:
+    /// whether receivers run by then that know another one's secret, which somebody deleted, nobody can tell here.
+    /// Default: none, for the one receiver that the sink feeds itself.
     ///
     /// # Panics
     ///

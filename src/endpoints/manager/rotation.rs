@@ -164,7 +164,6 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             return Err(self.secret_unknown(&old));
         }
         self.announce().await?;
-        tokio::time::sleep(inner.lead).await;
         let marker = Marker { is_lost: !is_known, ..Marker::new(old.id(), inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
         let new = self.create(old.events().to_vec(), description, &ids).await.map_err(|error| {
