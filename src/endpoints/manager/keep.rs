@@ -19,6 +19,9 @@ use crate::signature::Secret;
 /// For how long a sink may take over an answer.
 pub(super) const SINK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Before each further attempt to store a secret, in milliseconds: within [`SINK_TIMEOUT`] together.
+const PAUSES: [u64; 7] = [250, 500, 1_000, 2_000, 4_000, 4_000, 4_000];
+
 /// A sink that hangs must not keep the URL from everybody else.
 async fn in_time<T>(answer: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
     timeout(SINK_TIMEOUT, answer).await.unwrap_or_else(|_| Err("the sink took too long".into()))
@@ -72,10 +75,22 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         _ = in_time(sink.tidy(api.provider(), self.url())).await;
     }
 
+    /// Stores a secret that is shown only once: what fails is tried again, since the caller may have gone, and nobody
+    /// else has it.
     pub(super) async fn store(&self, id: &str, secret: &Secret) -> Result<(), BoxError> {
         let Inner { api, sink, .. } = &*self.inner;
-        let storing = AssertUnwindSafe(sink.store(api.provider(), id, secret)).catch_unwind();
-        in_time(async { storing.await.unwrap_or_else(|_| Err("the sink panicked".into())) }).await
+        let storing = async {
+            let mut pauses = PAUSES.into_iter();
+            loop {
+                let stored = AssertUnwindSafe(sink.store(api.provider(), id, secret)).catch_unwind().await;
+                let Ok(stored) = stored else { return Err("the sink panicked".into()) };
+                match (stored, pauses.next()) {
+                    (Err(_), Some(pause)) => sleep(Duration::from_millis(pause)).await,
+                    (stored, _) => return stored,
+                }
+            }
+        };
+        in_time(storing).await
     }
 
     fn sink_failed(&self, source: BoxError) -> EndpointError {

@@ -46,7 +46,8 @@ pub trait SecretSink: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Stores the secret of an endpoint. It must be durable when this returns, within 30 seconds.
+    /// Stores the secret of an endpoint. It must be durable when this returns, within 30 seconds. Where it fails, it is
+    /// asked again, several times within that time.
     fn store(
         &self,
         provider: &str,
