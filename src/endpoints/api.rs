@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::error::EndpointError;
+use super::error::{EndpointError, EndpointErrorKind};
 use crate::signature::Secret;
 
 /// An API that manages webhook endpoints. [`CasaPay`](super::CasaPay) and [`Diddo`](super::Diddo) are two; another one
@@ -33,6 +33,12 @@ pub trait EndpointApi: Send + Sync + 'static {
 
     /// All endpoints, from all pages: one that is overlooked would be created once more.
     fn list(&self) -> impl Future<Output = Result<Vec<Registered>, EndpointError>> + Send;
+
+    /// Whether there is an endpoint with this id: before the secret of one is removed that was not listed. By default
+    /// it is looked for in another list; where the API can be asked for one endpoint, ask it that.
+    fn exists(&self, id: &str) -> impl Future<Output = Result<bool, EndpointError>> + Send {
+        async move { Ok(self.list().await?.iter().any(|endpoint| endpoint.id() == id)) }
+    }
 
     /// Creates an endpoint.
     fn create(
@@ -175,5 +181,14 @@ impl Wanted {
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+}
+
+/// What the answer to a question after one endpoint says: only that there is none is no failure.
+pub(super) fn exists<T>(retrieved: Result<T, EndpointError>) -> Result<bool, EndpointError> {
+    match retrieved {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == EndpointErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

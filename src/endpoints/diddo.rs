@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::api::{EndpointApi, Registered, Wanted};
+use super::api::{EndpointApi, Registered, Wanted, exists};
 use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
@@ -500,6 +500,12 @@ impl EndpointApi for Diddo {
 
     async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
         Self::list(self, DiddoList::new()).map_ok(Registered::from).try_collect().await
+    }
+
+    async fn exists(&self, id: &str) -> Result<bool, EndpointError> {
+        // No other id can be an endpoint's.
+        let Ok(id) = id.parse() else { return Ok(false) };
+        exists(self.retrieve(id).await)
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {

@@ -86,7 +86,8 @@ pub enum EndpointErrorKind {
     Malformed,
     /// The answer is longer than 16 MiB.
     TooLarge,
-    /// The list is not complete, and no way to get the rest of it is documented; or it went on changing.
+    /// The list is not complete, and no way to get the rest of it is documented; or it went on changing, or lacks an
+    /// endpoint that exists.
     IncompleteList,
     /// It is not known whether an endpoint was created. If it was, nobody knows its secret.
     OutcomeUnknown,

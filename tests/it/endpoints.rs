@@ -14,6 +14,7 @@ mod diddo;
 mod diddo_pages;
 mod ensure;
 mod env_file;
+mod forgotten;
 mod hangs;
 mod hidden;
 mod leftovers;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub use self::endpoint::{CasaPayEndpoint, EndpointStatus, EndpointUpdate, NewEndpoint};
 pub use self::events::{EventQuery, EventStream, FetchedEvent, ListStyle};
-use super::api::{EndpointApi, Registered, Wanted};
+use super::api::{EndpointApi, Registered, Wanted, exists};
 use super::check::{checked, is_id};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{Answer, Call, ClientOptions, Http, created, malformed, object_with_list, read};
@@ -224,6 +224,10 @@ impl EndpointApi for CasaPay {
 
     async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
         Ok(Self::list(self).await?.into_iter().map(Registered::from).collect())
+    }
+
+    async fn exists(&self, id: &str) -> Result<bool, EndpointError> {
+        exists(self.retrieve(id).await)
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {

@@ -157,7 +157,15 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 self.check_new(&old, &new).await?;
                 return Ok(rotation(&old, &new));
             }
-            Found::One(old, _) => old,
+            Found::One(old, None) => old,
+            Found::One(old, Some(replaced)) => {
+                // A third endpoint would be no rotation; and the marker by which this is known is replaced by another.
+                self.check_gone(&replaced).await?;
+                if self.contains(&replaced).await? {
+                    self.remove(&replaced).await?;
+                }
+                old
+            }
         };
         let is_known = self.has_secret(&old).await?;
         if !is_lost && !is_known {

@@ -88,7 +88,11 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 if !self.has_secret(&endpoint).await? {
                     return Err(self.secret_unknown(&endpoint));
                 }
-                self.forget(replaced).await?;
+                match self.forget(replaced).await {
+                    // It is there: nothing is to be removed, and the next start finds it.
+                    Err(error) if error.kind() == EndpointErrorKind::IncompleteList => {}
+                    forgotten => drop(forgotten?),
+                }
                 self.tidy().await;
                 let (endpoint, change) = self.update(&endpoint, &events).await?;
                 Ok(Ensured::new(&endpoint, change, None))
@@ -164,10 +168,26 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     pub(super) async fn forget(&self, replaced: Option<String>) -> Result<Option<String>, EndpointError> {
         match replaced {
             Some(id) if self.contains(&id).await? => {
+                self.check_gone(&id).await?;
                 self.remove(&id).await?;
                 Ok(Some(id))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// That an endpoint is not listed may be the list's fault, and it may deliver.
+    pub(super) async fn check_gone(&self, id: &str) -> Result<(), EndpointError> {
+        let exists = timeout(longest_look(&self.inner), self.inner.api.exists(id)).await;
+        let too_late =
+            || self.inner.error(EndpointErrorKind::Timeout).with_detail("looking for one endpoint");
+        match exists.unwrap_or_else(|_| Err(too_late()))? {
+            false => Ok(()),
+            true => {
+                let error =
+                    self.inner.error(EndpointErrorKind::IncompleteList).with_endpoints([id.to_owned()]);
+                Err(error.with_advice("an endpoint exists that was not in the list: try again"))
+            }
         }
     }
 
