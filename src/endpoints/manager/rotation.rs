@@ -103,7 +103,8 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// [`SecretUnknown`](EndpointErrorKind::SecretUnknown) where the sink has not the secret that is in use, which
     /// receivers that go by the sink would no longer accept: put it there first, under the endpoint's id. Where it is
     /// lost, [`replace_lost_secret`](Self::replace_lost_secret). [`Conflict`](EndpointErrorKind::Conflict) where the
-    /// provider allows no second endpoint for a URL. And what [`ensure_endpoint`](Self::ensure_endpoint) fails with.
+    /// provider allows no second endpoint for a URL, or answers with the one that there is. And what
+    /// [`ensure_endpoint`](Self::ensure_endpoint) fails with.
     pub async fn begin_rotation(&self, url: &str) -> Result<Rotation, EndpointError> {
         self.api().check_url(url)?;
         self.locked(url, |work| async move { work.begin_rotation(false).await }).await
@@ -175,7 +176,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         let marker = Marker { is_lost: !is_known, ..Marker::new(old.id(), inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
         let new = self.create(old.events().to_vec(), description, &ids).await.map_err(|error| {
-            if error.kind() == EndpointErrorKind::Conflict {
+            if error.kind() == EndpointErrorKind::Conflict && error.endpoint_ids().is_empty() {
                 return error.with_advice(
                     "the provider allows no second endpoint like this one: rotate by hand, with an endpoint of another URL",
                 );

@@ -228,6 +228,16 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             }
         };
         let id = || [endpoint.id().to_owned()];
+        if before.iter().any(|id| id == endpoint.id()) {
+            // It stays announced: who knows whether this secret is in force now, or the one in the sink.
+            let error =
+                self.inner.error(EndpointErrorKind::Conflict).with_secret(secret).with_endpoints(id());
+            let error = error.with_detail("the API answered with an endpoint that was there before");
+            return Err(error.with_advice(
+                "its secret in the sink was not touched; the one in the answer is in this error: find out which one is in \
+                 force",
+            ));
+        }
         if let Err(source) = self.store(endpoint.id(), &secret).await {
             // It stays announced: the endpoint may deliver.
             let error = self.inner.error(EndpointErrorKind::SecretNotStored).with_secret(secret);

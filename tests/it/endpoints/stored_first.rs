@@ -11,7 +11,7 @@ use tower_webhook::endpoints::{
 
 use super::api::{URL, failure, types};
 use super::hidden::Log;
-use super::memory::{Memory, Mood, Vault, managed, managed_with_one};
+use super::memory::{Memory, Mood, Quirk, Vault, managed, managed_with_one};
 use crate::stage::within_a_minute;
 
 /// In a paused clock, since it is tried again before.
@@ -176,6 +176,25 @@ async fn what_fails_when_the_caller_has_gone_is_logged() {
     );
     assert!(log.text().contains("(endpoints: we_1)"), "{}", log.text());
     super::api::assert_discreet(&log.text());
+}
+
+/// The secret that is in use would be written over.
+#[tokio::test]
+async fn what_was_there_before_is_not_stored_as_new() {
+    let (api, vault, manager) = managed_with_one(&["invoice.paid"]);
+    let before = vault.get("old");
+    api.set(Quirk::CreatesNone);
+    for url in [URL, "https://shop.example/another"] {
+        let mut error = if url == URL {
+            failure(manager.begin_rotation(url).await)
+        } else {
+            failure(manager.ensure_endpoint(url, ["invoice.paid"]).await)
+        };
+        assert_eq!((error.kind(), error.endpoint_ids()), (Kind::Conflict, &types(&["old"])[..]));
+        assert!(error.to_string().contains("that was there before"), "{error}");
+        assert_eq!(error.take_secret().unwrap().expose(), Memory::secret("another").expose());
+        assert_eq!((vault.get("old"), api.journal.count("store acme old")), (before.clone(), 0));
+    }
 }
 
 /// In a paused clock; an API and a sink that take a minute may take another to create, and the lock would be gone.
