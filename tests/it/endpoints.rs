@@ -19,6 +19,7 @@ mod hangs;
 mod hidden;
 mod leftovers;
 mod lists;
+mod marked;
 mod memory;
 mod proxy;
 mod raw;

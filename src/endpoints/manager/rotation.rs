@@ -103,8 +103,9 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// [`SecretUnknown`](EndpointErrorKind::SecretUnknown) where the sink has not the secret that is in use, which
     /// receivers that go by the sink would no longer accept: put it there first, under the endpoint's id. Where it is
     /// lost, [`replace_lost_secret`](Self::replace_lost_secret). [`Conflict`](EndpointErrorKind::Conflict) where the
-    /// provider allows no second endpoint for a URL, or answers with the one that there is. And what
-    /// [`ensure_endpoint`](Self::ensure_endpoint) fails with.
+    /// provider allows no second endpoint for a URL, or answers with the one that there is.
+    /// [`DuplicateEndpoints`](EndpointErrorKind::DuplicateEndpoints) where it does not show the description of the new
+    /// one, by which a rotation is known. And what [`ensure_endpoint`](Self::ensure_endpoint) fails with.
     pub async fn begin_rotation(&self, url: &str) -> Result<Rotation, EndpointError> {
         self.api().check_url(url)?;
         self.locked(url, |work| async move { work.begin_rotation(false).await }).await
@@ -183,8 +184,32 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
             }
             error
         })?;
+        self.check_marked(&old, &new).await?;
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(marker.since);
         Ok(Rotation { old: old.id().to_owned(), new: new.id().to_owned(), since })
+    }
+
+    /// Whether the next process will know what this is. The answer to a creation may say less than a list.
+    async fn check_marked(&self, old: &Registered, new: &Registered) -> Result<(), EndpointError> {
+        if Marker::of(new).is_some() {
+            return Ok(());
+        }
+        let Ok(all) = self.list().await else { return Ok(()) };
+        let listed = all.iter().find(|endpoint| endpoint.id() == new.id());
+        if listed.is_none_or(|listed| Marker::of(listed).is_some()) {
+            return Ok(());
+        }
+        let error = self.inner.error(EndpointErrorKind::DuplicateEndpoints);
+        let error = error.with_endpoints([old.id().to_owned(), new.id().to_owned()]);
+        let error = error.with_detail(format!(
+            "{} was created to replace {}, and its secret stored",
+            new.id(),
+            old.id()
+        ));
+        Err(error.with_advice(
+            "the API does not show the description by which a rotation is known, and both deliver now: delete the older one \
+             by hand when nothing comes by it any more, and do not rotate here again",
+        ))
     }
 
     async fn advance(
