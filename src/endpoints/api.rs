@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::error::EndpointError;
+use super::error::{EndpointError, EndpointErrorKind};
 use crate::signature::Secret;
 
 /// An API that manages webhook endpoints. [`CasaPay`](super::CasaPay) and [`Diddo`](super::Diddo) are two; another one
@@ -34,6 +34,12 @@ pub trait EndpointApi: Send + Sync + 'static {
     /// All endpoints, from all pages: one that is overlooked would be created once more.
     fn list(&self) -> impl Future<Output = Result<Vec<Registered>, EndpointError>> + Send;
 
+    /// Whether there is an endpoint with this id: before the secret of one is removed that was not listed. By default
+    /// it is looked for in another list; where the API can be asked for one endpoint, ask it that.
+    fn exists(&self, id: &str) -> impl Future<Output = Result<bool, EndpointError>> + Send {
+        async move { Ok(self.list().await?.iter().any(|endpoint| endpoint.id() == id)) }
+    }
+
     /// Creates an endpoint.
     fn create(
         &self,
@@ -54,6 +60,18 @@ pub trait EndpointApi: Send + Sync + 'static {
         active: bool,
     ) -> impl Future<Output = Result<Registered, EndpointError>> + Send;
 
+    /// Calls an endpoint by another description. A [rotation](super::EndpointManager::advance_rotation) keeps there since
+    /// when the old endpoint is paused, so that the next process knows. Does nothing by default: each process that is
+    /// started then waits from the beginning.
+    fn set_description(
+        &self,
+        id: &str,
+        description: &str,
+    ) -> impl Future<Output = Result<(), EndpointError>> + Send {
+        let _ = (id, description);
+        async { Ok(()) }
+    }
+
     /// Deletes an endpoint.
     fn delete(&self, id: &str) -> impl Future<Output = Result<(), EndpointError>> + Send;
 }
@@ -64,7 +82,7 @@ pub struct Registered {
     id: String,
     url: String,
     events: Vec<String>,
-    active: bool,
+    active: Option<bool>,
     description: Option<String>,
 }
 
@@ -72,13 +90,21 @@ impl Registered {
     /// An active endpoint without a description.
     #[must_use]
     pub fn new(id: impl Into<String>, url: impl Into<String>, events: Vec<String>) -> Self {
-        Self { id: id.into(), url: url.into(), events, active: true, description: None }
+        Self { id: id.into(), url: url.into(), events, active: Some(true), description: None }
     }
 
-    /// Whether it delivers.
+    /// Whether it delivers; `None` where the API does not say.
+    ///
+    /// ```
+    /// use tower_webhook::endpoints::Registered;
+    ///
+    /// let endpoint = Registered::new("we_1", "https://shop.example/hooks", vec![]);
+    /// assert!(!endpoint.clone().with_active(false).is_active());
+    /// assert_eq!(endpoint.with_active(None).active(), None);
+    /// ```
     #[must_use]
-    pub fn with_active(mut self, active: bool) -> Self {
-        self.active = active;
+    pub fn with_active(mut self, active: impl Into<Option<bool>>) -> Self {
+        self.active = active.into();
         self
     }
 
@@ -107,9 +133,15 @@ impl Registered {
         &self.events
     }
 
-    /// Whether it delivers at all.
+    /// Whether it delivers at all. One of which that is unknown is taken to.
     #[must_use]
     pub fn is_active(&self) -> bool {
+        self.active != Some(false)
+    }
+
+    /// Whether it delivers; `None` where the API does not say.
+    #[must_use]
+    pub fn active(&self) -> Option<bool> {
         self.active
     }
 
@@ -149,5 +181,14 @@ impl Wanted {
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+}
+
+/// What the answer to a question after one endpoint says: only that there is none is no failure.
+pub(super) fn exists<T>(retrieved: Result<T, EndpointError>) -> Result<bool, EndpointError> {
+    match retrieved {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == EndpointErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::api::{EndpointApi, Registered, Wanted};
+use super::api::{EndpointApi, Registered, Wanted, exists};
 use super::check::{checked, some_events};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{ANOTHER_ID, Answer, Call, ClientOptions, Http, created, malformed, object_with_list};
@@ -544,6 +544,12 @@ impl EndpointApi for Diddo {
         timeout(self.call_deadline(), all).await.map_err(too_late)?
     }
 
+    async fn exists(&self, id: &str) -> Result<bool, EndpointError> {
+        // No other id can be an endpoint's.
+        let Ok(id) = id.parse() else { return Ok(false) };
+        exists(self.retrieve(id).await)
+    }
+
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {
         let (endpoint, secret) =
             Self::create(self, wanted.url(), wanted.events(), wanted.description()).await?;
@@ -560,6 +566,11 @@ impl EndpointApi for Diddo {
         self.update(id, &DiddoUpdate::new().with_active(active)).await.map(Registered::from)
     }
 
+    async fn set_description(&self, id: &str, description: &str) -> Result<(), EndpointError> {
+        let id = self.parse_id("update endpoint", id)?;
+        self.update(id, &DiddoUpdate::new().with_description(description)).await.map(drop)
+    }
+
     async fn delete(&self, id: &str) -> Result<(), EndpointError> {
         Self::delete(self, self.parse_id("delete endpoint", id)?).await
     }
@@ -568,7 +579,7 @@ impl EndpointApi for Diddo {
 impl From<DiddoEndpoint> for Registered {
     fn from(endpoint: DiddoEndpoint) -> Self {
         Self::new(endpoint.id.to_string(), endpoint.url, endpoint.events)
-            .with_active(endpoint.active != Some(false))
+            .with_active(endpoint.active)
             .with_description(endpoint.description)
     }
 }

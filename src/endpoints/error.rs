@@ -62,7 +62,7 @@ pub enum EndpointErrorKind {
     Forbidden,
     /// 404: there is no such endpoint or event.
     NotFound,
-    /// 409: it contradicts another endpoint.
+    /// 409: it contradicts another endpoint. Or a creation was answered with one that was there before.
     Conflict,
     /// 429, after the attempts that were allowed.
     RateLimited,
@@ -86,7 +86,8 @@ pub enum EndpointErrorKind {
     Malformed,
     /// The answer is longer than 16 MiB.
     TooLarge,
-    /// The list is not complete, and no way to get the rest of it is documented; or it went on changing.
+    /// The list is not complete, and no way to get the rest of it is documented; or it went on changing, or lacks an
+    /// endpoint that exists.
     IncompleteList,
     /// It is not known whether an endpoint was created. If it was, nobody knows its secret.
     OutcomeUnknown,
@@ -273,8 +274,9 @@ impl EndpointError {
     }
 
     /// Takes out the secret that the sink failed to store ([`SecretNotStored`](EndpointErrorKind::SecretNotStored)), or
-    /// that came without an id ([`OutcomeUnknown`](EndpointErrorKind::OutcomeUnknown)). It is shown only once: this is
-    /// the last place that has it.
+    /// that came without an id ([`OutcomeUnknown`](EndpointErrorKind::OutcomeUnknown)), or with that of an endpoint that
+    /// was there before ([`Conflict`](EndpointErrorKind::Conflict)). It is shown only once: this is the last place that
+    /// has it.
     pub fn take_secret(&mut self) -> Option<Secret> {
         self.inner.secret.take()
     }

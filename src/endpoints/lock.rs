@@ -63,7 +63,7 @@ impl EndpointLock for NoLock {
 /// ```
 pub struct StoreLock<St> {
     store: St,
-    patience: Duration,
+    patience: Option<Duration>,
 }
 
 /// No provider's name, and so nobody's scope.
@@ -75,17 +75,22 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for a lock that somebody holds, where the store would have one wait longer.
 const POLL: Duration = Duration::from_millis(500);
 
+/// By how much the default patience outlasts the lock of somebody who took it at the same moment and died.
+const LATER: Duration = Duration::from_secs(30);
+
 impl<St: DedupStore> StoreLock<St> {
     /// A lock in `store`, which may be the one that events are claimed in.
     pub fn new(store: St) -> Self {
-        Self { store, patience: Duration::from_secs(180) }
+        Self { store, patience: None }
     }
 
-    /// How long to wait for the lock. Default: 180 seconds, after which the lock of an instance that was killed is free
-    /// again.
+    /// How long to wait for the lock. Default: a little longer than this instance would hold it, after which the lock of
+    /// one that was killed is free again. So let all have the same
+    /// [lead](super::EndpointManager::with_announcement_lead) and the same [deadline](super::ClientOptions::with_deadline),
+    /// or say here what the longest of them takes.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = Some(patience);
         self
     }
 }
@@ -95,6 +100,7 @@ impl<St: DedupStore> EndpointLock for StoreLock<St> {
 
     async fn acquire(&self, name: &str, hold: Duration) -> Result<Lease, BoxError> {
         let begun = Instant::now();
+        let patience = self.patience.unwrap_or_else(|| hold.saturating_add(LATER));
         loop {
             let request = ClaimRequest::new(SCOPE, "lock", name, hold);
             let claim = timeout(STORE_TIMEOUT, self.store.claim(&request)).await;
@@ -102,7 +108,7 @@ impl<St: DedupStore> EndpointLock for StoreLock<St> {
                 Ok(Claim::Acquired(lease)) => return Ok(lease),
                 Ok(Claim::InFlight { retry_after }) => {
                     let pause = retry_after.clamp(Duration::from_millis(20), POLL);
-                    if begun.elapsed() + pause <= self.patience {
+                    if begun.elapsed() + pause <= patience {
                         sleep(pause).await;
                         continue;
                     }

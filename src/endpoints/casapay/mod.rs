@@ -14,7 +14,7 @@ use serde_json::json;
 
 pub use self::endpoint::{CasaPayEndpoint, EndpointStatus, EndpointUpdate, NewEndpoint};
 pub use self::events::{EventQuery, EventStream, FetchedEvent, ListStyle};
-use super::api::{EndpointApi, Registered, Wanted};
+use super::api::{EndpointApi, Registered, Wanted, exists};
 use super::check::{checked, is_id};
 use super::error::{EndpointError, EndpointErrorKind};
 use super::http::{
@@ -257,6 +257,10 @@ impl EndpointApi for CasaPay {
         Ok(Self::list(self).await?.into_iter().map(Registered::from).collect())
     }
 
+    async fn exists(&self, id: &str) -> Result<bool, EndpointError> {
+        exists(self.retrieve(id).await)
+    }
+
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {
         let mut new = NewEndpoint::new(wanted.url(), wanted.events());
         if let Some(description) = wanted.description() {
@@ -274,6 +278,10 @@ impl EndpointApi for CasaPay {
     async fn set_active(&self, id: &str, active: bool) -> Result<Registered, EndpointError> {
         let status = if active { EndpointStatus::Enabled } else { EndpointStatus::Disabled };
         self.update(id, &EndpointUpdate::new().with_status(status)).await.map(Registered::from)
+    }
+
+    async fn set_description(&self, id: &str, description: &str) -> Result<(), EndpointError> {
+        self.update(id, &EndpointUpdate::new().with_description(description)).await.map(drop)
     }
 
     async fn delete(&self, id: &str) -> Result<(), EndpointError> {

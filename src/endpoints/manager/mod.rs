@@ -1,21 +1,27 @@
 //! Endpoints as they should be: subscribed to what is handled, their secrets kept, one for each URL.
 
+mod keep;
+mod marker;
+mod next;
 mod rotation;
+mod seen;
+mod turns;
 mod work;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use url::Url;
 
 pub use self::rotation::{Rotation, RotationPolicy, RotationStep};
+use self::seen::Seen;
+use self::turns::Turns;
 use self::work::Work;
 use super::api::{EndpointApi, Registered};
 use super::error::{EndpointError, EndpointErrorKind};
@@ -65,10 +71,9 @@ struct Inner<A, K, L> {
     description: String,
     lead: Duration,
     clock: Arc<dyn Clock>,
-    /// One at a time among the clones of a manager, whatever the lock is.
-    turn: Mutex<()>,
-    /// When an old endpoint was first found paused.
-    paused: std::sync::Mutex<HashMap<String, SystemTime>>,
+    turns: Turns,
+    /// What the descriptions do not say.
+    seen: Seen,
 }
 
 /// What [`ensure_endpoint`](EndpointManager::ensure_endpoint) found and did.
@@ -137,8 +142,8 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     pub fn new(api: A, sink: K) -> Self {
         let description = "managed by tower-webhook".to_owned();
         let (lead, clock) = (Duration::ZERO, Arc::new(SystemClock));
-        let (turn, paused) = (Mutex::default(), std::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turn, paused }) }
+        let (turns, seen) = (Turns::default(), Seen::default());
+        Self { inner: Arc::new(Inner { api, sink, lock: NoLock, description, lead, clock, turns, seen }) }
     }
 
     /// Lets one instance at a time look and create. Call it before the others, on a manager that is not shared yet.
@@ -148,12 +153,12 @@ impl<A: EndpointApi, K: SecretSink> EndpointManager<A, K> {
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_lock<L: EndpointLock>(self, lock: L) -> EndpointManager<A, K, L> {
-        let Some(Inner { api, sink, description, lead, clock, turn, paused, .. }) =
+        let Some(Inner { api, sink, description, lead, clock, turns, seen, .. }) =
             Arc::into_inner(self.inner)
         else {
             panic!("the lock of a manager that has been cloned cannot be changed");
         };
-        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turn, paused }) }
+        EndpointManager { inner: Arc::new(Inner { api, sink, lock, description, lead, clock, turns, seen }) }
     }
 }
 
@@ -169,9 +174,11 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
         self
     }
 
-    /// How long a rotation waits after it has [announced](SecretSink::announce) a secret, before it creates the endpoint:
-    /// longer than receivers in other processes take to notice, such as the interval in which they
-    /// [follow](super::FileSink::follow) a sink. Default: none, for the one receiver that the sink feeds itself.
+    /// How long to wait after a secret has been [announced](SecretSink::announce), before its endpoint is created: longer
+    /// than receivers in other processes take to notice, such as the interval in which they
+    /// [follow](super::FileSink::follow) a sink. For a rotation, and for an endpoint that is created where there is none:
+    /// whether receivers run by then that know another one's secret, which somebody deleted, nobody can tell here.
+    /// Default: none, for the one receiver that the sink feeds itself.
     ///
     /// # Panics
     ///
@@ -262,9 +269,9 @@ where
     L: EndpointLock,
     F: Future<Output = Result<T, EndpointError>>,
 {
-    let _turn = inner.turn.lock().await;
     let parsed = Url::parse(&url).map_err(|_| inner.error(EndpointErrorKind::InvalidUrl))?;
     let name = format!("{} {parsed}", inner.api.provider());
+    let _turn = inner.turns.take(&name).await;
     let held = inner.lock.acquire(&name, work::hold(&inner)).await;
     let held = held.map_err(|source| inner.error(EndpointErrorKind::Lock).with_source(source))?;
     // A panic of a sink must not keep the lock.

@@ -1,11 +1,11 @@
 //! From one signing secret to the next: a second endpoint beside the first, until nothing is signed the old way.
 
-use std::fmt;
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use super::work::{Found, Work};
-use super::{EndpointManager, Inner};
+use super::EndpointManager;
+use super::marker::Marker;
+use super::next::{Next, State, next};
+use super::work::{Found, Looked, Work};
 use crate::clock::unix_seconds;
 use crate::endpoints::api::{EndpointApi, Registered};
 use crate::endpoints::error::{EndpointError, EndpointErrorKind};
@@ -40,8 +40,8 @@ pub struct Rotation {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
-    overlap: Duration,
-    quiet: Duration,
+    pub(super) overlap: Duration,
+    pub(super) quiet: Duration,
 }
 
 impl RotationPolicy {
@@ -103,7 +103,9 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// [`SecretUnknown`](EndpointErrorKind::SecretUnknown) where the sink has not the secret that is in use, which
     /// receivers that go by the sink would no longer accept: put it there first, under the endpoint's id. Where it is
     /// lost, [`replace_lost_secret`](Self::replace_lost_secret). [`Conflict`](EndpointErrorKind::Conflict) where the
-    /// provider allows no second endpoint for a URL. And what [`ensure_endpoint`](Self::ensure_endpoint) fails with.
+    /// provider allows no second endpoint for a URL, or answers with the one that there is.
+    /// [`DuplicateEndpoints`](EndpointErrorKind::DuplicateEndpoints) where it does not show the description of the new
+    /// one, by which a rotation is known. And what [`ensure_endpoint`](Self::ensure_endpoint) fails with.
     pub async fn begin_rotation(&self, url: &str) -> Result<Rotation, EndpointError> {
         self.api().check_url(url)?;
         self.locked(url, |work| async move { work.begin_rotation(false).await }).await
@@ -147,7 +149,8 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
 impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     async fn begin_rotation(&self, is_lost: bool) -> Result<Rotation, EndpointError> {
         let inner = &self.inner;
-        let old = match self.find().await? {
+        let Looked { found, ids } = self.find().await?;
+        let old = match found {
             Found::None => {
                 let error = inner.error(EndpointErrorKind::NotFound);
                 return Err(error.with_detail("no endpoint has this URL: there is nothing to rotate"));
@@ -156,25 +159,57 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 self.check_new(&old, &new).await?;
                 return Ok(rotation(&old, &new));
             }
-            Found::One(old, _) => old,
+            Found::One(old, None) => old,
+            Found::One(old, Some(replaced)) => {
+                // A third endpoint would be no rotation; and the marker by which this is known is replaced by another.
+                self.check_gone(&replaced).await?;
+                if self.contains(&replaced).await? {
+                    self.remove(&replaced).await?;
+                }
+                old
+            }
         };
-        if !is_lost && !self.has_secret(&old).await? {
+        let is_known = self.has_secret(&old).await?;
+        if !is_lost && !is_known {
             return Err(self.secret_unknown(&old));
         }
         self.announce().await?;
-        tokio::time::sleep(inner.lead).await;
-        let marker = Marker { replaces: old.id().to_owned(), since: unix_seconds(inner.clock.now()) };
+        let marker = Marker { is_lost: !is_known, ..Marker::new(old.id(), inner.clock.now()) };
         let description = format!("{} {marker}", inner.description);
-        let new = self.create(old.events().to_vec(), description, Some(&old)).await.map_err(|error| {
-            if error.kind() == EndpointErrorKind::Conflict {
+        let new = self.create(old.events().to_vec(), description, &ids).await.map_err(|error| {
+            if error.kind() == EndpointErrorKind::Conflict && error.endpoint_ids().is_empty() {
                 return error.with_advice(
                     "the provider allows no second endpoint like this one: rotate by hand, with an endpoint of another URL",
                 );
             }
             error
         })?;
+        self.check_marked(&old, &new).await?;
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(marker.since);
         Ok(Rotation { old: old.id().to_owned(), new: new.id().to_owned(), since })
+    }
+
+    /// Whether the next process will know what this is. The answer to a creation may say less than a list.
+    async fn check_marked(&self, old: &Registered, new: &Registered) -> Result<(), EndpointError> {
+        if Marker::of(new).is_some() {
+            return Ok(());
+        }
+        let Ok(all) = self.list().await else { return Ok(()) };
+        let listed = all.iter().find(|endpoint| endpoint.id() == new.id());
+        if listed.is_none_or(|listed| Marker::of(listed).is_some()) {
+            return Ok(());
+        }
+        let error = self.inner.error(EndpointErrorKind::DuplicateEndpoints);
+        let error = error.with_endpoints([old.id().to_owned(), new.id().to_owned()]);
+        let error = error.with_detail(format!(
+            "{} was created to replace {}, and its secret stored",
+            new.id(),
+            old.id()
+        ));
+        Err(error.with_advice(
+            "the API does not show the description by which a rotation is known, and both deliver now: delete the older one \
+             by hand when nothing comes by it any more, and do not rotate here again",
+        ))
     }
 
     async fn advance(
@@ -183,7 +218,7 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         usage: &(impl Fn(&str) -> Option<SecretUsage> + Sync),
     ) -> Result<RotationStep, EndpointError> {
         let api = &self.inner.api;
-        let (old, new) = match self.find().await? {
+        let (old, new) = match self.find().await?.found {
             Found::Rotating { old, new } => (old, new),
             Found::None => return Ok(RotationStep::NotRotating),
             Found::One(_, replaced) => {
@@ -191,37 +226,59 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
                 return Ok(removed.map_or(RotationStep::NotRotating, |old| RotationStep::Retired { old }));
             }
         };
-        let now = self.inner.clock.now();
+        // Nothing is taken from the old endpoint while nothing that the new one signs can be verified.
+        self.check_new(&old, &new).await?;
+        let (now, seen) = (self.inner.clock.now(), &self.inner.seen);
+        let marker = Marker::of(&new).unwrap_or_else(|| Marker::new(old.id(), now));
+        let since = seen.begun(&new, &marker, now);
         let state = State {
-            since: rotation(&old, &new).since,
+            since,
             new_is_active: new.is_active(),
             new_usage: usage(new.id()),
-            old_is_known: self.has_secret(&old).await?,
+            old_is_lost: marker.is_lost && !self.has_secret(&old).await?,
             old_usage: usage(old.id()),
-            old_paused: (!old.is_active()).then(|| self.inner.paused_since(old.id(), now)),
+            old_paused: seen.paused(&old, &marker, now),
         };
-        match next(policy, state, now) {
-            Next::Wait(step) => Ok(step),
+        let next = next(policy, state, now);
+        let paused = match &next {
             Next::Pause => {
                 api.set_active(old.id(), false).await?;
-                self.inner.paused_since(old.id(), now);
-                Ok(RotationStep::Paused)
+                Some(unix_seconds(seen.pause(&old, now)))
             }
+            Next::Wait(RotationStep::NotQuiet { .. }) => state.old_paused.map(unix_seconds),
+            // Somebody has enabled it again.
+            Next::Wait(_) if old.active() == Some(true) => None,
+            Next::Wait(_) => marker.paused,
             Next::Retire => {
                 api.delete(old.id()).await?;
+                seen.forget(&old, &new);
                 // Where this fails, the next call finds out that it is still to do.
-                self.forget(Some(old.id().to_owned())).await?;
-                Ok(RotationStep::Retired { old: old.id().to_owned() })
+                self.remove(old.id()).await?;
+                return Ok(RotationStep::Retired { old: old.id().to_owned() });
             }
+        };
+        let told = Marker { since: unix_seconds(since), paused, ..marker.clone() };
+        if told != marker {
+            self.note(&new, &told).await;
         }
+        Ok(match next {
+            Next::Wait(step) => step,
+            Next::Pause | Next::Retire => RotationStep::Paused,
+        })
     }
-}
 
-impl<A, K, L> Inner<A, K, L> {
-    /// When this process first saw that an endpoint was paused. One that has just been started takes it for paused now.
-    fn paused_since(&self, id: &str, now: SystemTime) -> SystemTime {
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused.entry(id.to_owned()).or_insert(now)
+    /// For the next process. Where it fails, this one knows, and the next call tries again.
+    async fn note(&self, new: &Registered, marker: &Marker) {
+        let noted = self.inner.api.set_description(new.id(), &marker.in_place(new)).await;
+        #[cfg(feature = "tracing")]
+        if let Err(error) = &noted {
+            tracing::warn!(
+                target: "tower_webhook", %error,
+                "where a rotation stands cannot be written into the endpoint's description, for the next process"
+            );
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = noted;
     }
 }
 
@@ -230,177 +287,4 @@ fn rotation(old: &Registered, new: &Registered) -> Rotation {
     let since = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since));
     let since = since.unwrap_or(SystemTime::UNIX_EPOCH);
     Rotation { old: old.id().to_owned(), new: new.id().to_owned(), since }
-}
-
-/// What is to be done.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    Wait(RotationStep),
-    Pause,
-    Retire,
-}
-
-/// How two endpoints of one URL are.
-#[derive(Clone, Copy)]
-struct State {
-    since: SystemTime,
-    new_is_active: bool,
-    new_usage: Option<SecretUsage>,
-    /// Whether the sink has its secret.
-    old_is_known: bool,
-    old_usage: Option<SecretUsage>,
-    /// Since when it is known to be paused.
-    old_paused: Option<SystemTime>,
-}
-
-fn next(policy: RotationPolicy, state: State, now: SystemTime) -> Next {
-    if !state.new_is_active {
-        return Next::Wait(RotationStep::NewPaused);
-    }
-    let new_is_used = state.new_usage.is_some_and(|usage| usage.last_used().is_some());
-    if !state.old_is_known {
-        // Nothing can be verified by its secret, so that nothing is lost with it.
-        return if new_is_used { Next::Retire } else { Next::Wait(RotationStep::NewUnused) };
-    }
-    // Whoever has paused the old one: an overlap is an overlap. Where no time is so late, it never ends.
-    let Some(until) = state.since.checked_add(policy.overlap) else {
-        return Next::Wait(RotationStep::NewUnused);
-    };
-    if now < until {
-        return Next::Wait(RotationStep::Overlapping { until });
-    }
-    if !new_is_used {
-        return Next::Wait(RotationStep::NewUnused);
-    }
-    let Some(paused) = state.old_paused else { return Next::Pause };
-    let latest = policy.overlap.checked_add(policy.quiet).and_then(|longest| paused.checked_add(longest));
-    let used = state.old_usage.map(|usage| usage.last_used().unwrap_or(usage.watched_since()));
-    let quiet = used.and_then(|used| used.max(paused).checked_add(policy.quiet));
-    // The earlier one, of those that there are.
-    match [quiet, latest].into_iter().flatten().min() {
-        Some(until) if until <= now => Next::Retire,
-        until => Next::Wait(RotationStep::NotQuiet { until }),
-    }
-}
-
-/// What tells a rotation from two endpoints by mistake: the end of the newer one's description.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Marker {
-    pub(super) replaces: String,
-    since: u64,
-}
-
-impl Marker {
-    pub(super) fn of(endpoint: &Registered) -> Option<Self> {
-        let (_, marker) = endpoint.description()?.trim_end().strip_suffix(']')?.rsplit_once("[replaces ")?;
-        let (replaces, since) = marker.split_once(" since ")?;
-        Some(Self { replaces: replaces.to_owned(), since: since.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Marker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[replaces {} since {}]", self.replaces, self.since)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    fn seen(watched: u64, last: impl Into<Option<u64>>) -> Option<SecretUsage> {
-        Some(SecretUsage::new(at(watched), last.into().map(at)))
-    }
-
-    #[test]
-    fn a_marker_is_read_as_it_was_written() {
-        let marker = Marker { replaces: "we_1".to_owned(), since: 1_700_000_000 };
-        let described = |text: String| {
-            Marker::of(&Registered::new("we_2", "https://a.example", vec![]).with_description(Some(text)))
-        };
-        assert_eq!(described(format!("shop {marker}")), Some(marker));
-        for text in ["", "shop", "[replaces we_1]", "[replaces we_1 since x]", "[replaces we_1 since 7] no"] {
-            assert_eq!(described(text.to_owned()), None, "{text}");
-        }
-    }
-
-    /// Both deliver since 1000, and the new one has been used.
-    fn both() -> State {
-        State {
-            since: at(1000),
-            new_is_active: true,
-            new_usage: seen(0, 1050),
-            old_is_known: true,
-            old_usage: seen(0, 1099),
-            old_paused: None,
-        }
-    }
-
-    fn step(state: State, now: u64) -> Next {
-        next(RotationPolicy::new(Duration::from_secs(100), Duration::from_secs(10)), state, at(now))
-    }
-
-    #[test]
-    fn the_old_endpoint_is_paused_when_both_have_delivered_for_long_enough() {
-        assert_eq!(step(both(), 1099), Next::Wait(RotationStep::Overlapping { until: at(1100) }));
-        assert_eq!(step(both(), 1100), Next::Pause);
-        for new_usage in [seen(0, None), None] {
-            assert_eq!(step(State { new_usage, ..both() }, 5000), Next::Wait(RotationStep::NewUnused));
-        }
-    }
-
-    #[test]
-    fn while_the_new_endpoint_is_paused_the_old_one_stays() {
-        for old_paused in [None, Some(at(0))] {
-            let state = State { new_is_active: false, old_paused, ..both() };
-            assert_eq!(step(state, 9000), Next::Wait(RotationStep::NewPaused));
-        }
-    }
-
-    #[test]
-    fn an_old_endpoint_that_somebody_else_has_paused_is_kept_as_long_as_any() {
-        let early = State { old_paused: Some(at(900)), ..both() };
-        assert_eq!(step(early, 1099), Next::Wait(RotationStep::Overlapping { until: at(1100) }));
-        let unused = State { new_usage: seen(0, None), ..early };
-        assert_eq!(step(unused, 1200), Next::Wait(RotationStep::NewUnused));
-        assert_eq!(step(early, 1200), Next::Retire);
-    }
-
-    #[test]
-    fn the_old_endpoint_is_deleted_when_it_has_been_quiet_since_the_pause() {
-        let not_quiet = |until| Next::Wait(RotationStep::NotQuiet { until });
-        // Its secret was used last long before.
-        let paused = State { old_usage: seen(0, 500), old_paused: Some(at(1100)), ..both() };
-        assert_eq!(step(paused, 1109), not_quiet(Some(at(1110))));
-        assert_eq!(step(paused, 1110), Next::Retire);
-        let late = State { old_usage: seen(0, 1105), ..paused };
-        assert_eq!(step(late, 1114), not_quiet(Some(at(1115))));
-        assert_eq!(step(late, 1115), Next::Retire);
-        // One that was started a moment ago has not seen what was used before.
-        let restarted = State { old_usage: seen(1107, None), ..paused };
-        assert_eq!(step(restarted, 1116), not_quiet(Some(at(1117))));
-    }
-
-    #[test]
-    fn nobody_keeps_a_secret_valid_by_using_it() {
-        let used = |last| State { old_usage: last, old_paused: Some(at(1100)), ..both() };
-        assert_eq!(
-            step(used(seen(0, 1209)), 1209),
-            Next::Wait(RotationStep::NotQuiet { until: Some(at(1210)) })
-        );
-        assert_eq!(step(used(seen(0, 1210)), 1210), Next::Retire);
-        assert_eq!(step(used(None), 1210), Next::Retire);
-    }
-
-    #[test]
-    fn a_secret_that_nobody_has_is_not_waited_for() {
-        let lost = State { old_is_known: false, old_usage: None, ..both() };
-        assert_eq!(step(lost, 1000), Next::Retire);
-        let unused = State { new_usage: seen(0, None), ..lost };
-        assert_eq!(step(unused, 9000), Next::Wait(RotationStep::NewUnused));
-    }
 }

@@ -1,14 +1,13 @@
 //! What is done under the lock of a URL: looking, creating, updating.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::rotation::Marker;
+use super::keep::SINK_TIMEOUT;
+use super::marker::Marker;
 use super::{Change, Ensured, Inner};
 use crate::endpoints::api::{EndpointApi, Registered, Wanted};
 use crate::endpoints::check::same;
@@ -16,18 +15,28 @@ use crate::endpoints::error::{EndpointError, EndpointErrorKind};
 use crate::endpoints::lock::EndpointLock;
 use crate::endpoints::sink::SecretSink;
 use crate::endpoints::subscription::drift;
-use crate::error::BoxError;
+
+/// For how long the endpoints may be looked at, from all pages, or for as long as one call where that is longer.
+const LOOKING: Duration = Duration::from_secs(60);
+
+/// A lock that outlives whoever held it is never in the way for longer, whatever deadlines were asked for.
+const LONGEST_HOLD: Duration = Duration::from_secs(7 * 86_400);
+
+fn longest_look<A: EndpointApi, K, L>(inner: &Inner<A, K, L>) -> Duration {
+    LOOKING.max(inner.api.call_deadline())
+}
 
 /// After this nothing is begun that could create an endpoint, so that it ends before the lock does.
-const LATEST_CREATION: Duration = Duration::from_secs(60);
+fn latest_creation<A: EndpointApi, K, L>(inner: &Inner<A, K, L>) -> Duration {
+    longest_look(inner).saturating_add(inner.lead)
+}
 
-/// For how long a sink may take over a secret.
-const STORE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// For how long the lock is held: until the latest creation has been answered, and its secret stored.
+/// For how long the lock is held: until the latest creation has been answered, its secret stored, and what announced it
+/// withdrawn.
 pub(super) fn hold<A: EndpointApi, K, L>(inner: &Inner<A, K, L>) -> Duration {
-    let slack = Duration::from_secs(30);
-    LATEST_CREATION + inner.lead + inner.api.call_deadline() + STORE_TIMEOUT + slack
+    let slack = Duration::from_secs(10);
+    let hold = latest_creation(inner).saturating_add(inner.api.call_deadline());
+    hold.saturating_add(SINK_TIMEOUT + SINK_TIMEOUT + slack).min(LONGEST_HOLD)
 }
 
 pub(super) struct Work<A, K, L> {
@@ -36,6 +45,13 @@ pub(super) struct Work<A, K, L> {
     /// As the caller wrote it.
     text: String,
     begun: Instant,
+}
+
+/// What there is.
+pub(super) struct Looked {
+    pub(super) found: Found,
+    /// Of all endpoints, whatever their URL.
+    pub(super) ids: Vec<String>,
 }
 
 /// The endpoints of a URL.
@@ -53,21 +69,30 @@ impl<A, K, L> Work<A, K, L> {
     pub(super) fn new(inner: Arc<Inner<A, K, L>>, url: Url, text: String) -> Self {
         Self { inner, url, text, begun: Instant::now() }
     }
+
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
 }
 
 impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     pub(super) async fn ensure(&self, events: Vec<String>) -> Result<Ensured, EndpointError> {
-        match self.find().await? {
+        let Looked { found, ids } = self.find().await?;
+        match found {
             Found::None => {
                 self.announce().await?;
-                let created = self.create(events, self.inner.description.clone(), None).await?;
+                let created = self.create(events, self.inner.description.clone(), &ids).await?;
                 Ok(Ensured::new(&created, Change::Created, None))
             }
             Found::One(endpoint, replaced) => {
                 if !self.has_secret(&endpoint).await? {
                     return Err(self.secret_unknown(&endpoint));
                 }
-                self.forget(replaced).await?;
+                match self.forget(replaced).await {
+                    // It is there: nothing is to be removed, and the next start finds it.
+                    Err(error) if error.kind() == EndpointErrorKind::IncompleteList => {}
+                    forgotten => drop(forgotten?),
+                }
                 self.tidy().await;
                 let (endpoint, change) = self.update(&endpoint, &events).await?;
                 Ok(Ensured::new(&endpoint, change, None))
@@ -83,25 +108,32 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         }
     }
 
-    pub(super) async fn find(&self) -> Result<Found, EndpointError> {
-        let all = self.inner.api.list().await?;
+    pub(super) async fn find(&self) -> Result<Looked, EndpointError> {
+        let all = self.list().await?;
+        let ids = all.iter().map(|endpoint| endpoint.id().to_owned()).collect();
         let of_url = all.iter().filter(|endpoint| same(&self.url, endpoint.url()));
         let of_url: Vec<_> = of_url.cloned().collect();
-        match &of_url[..] {
-            [] => Ok(Found::None),
+        let found = match &of_url[..] {
+            [] => Found::None,
             [one] => {
                 let replaced = Marker::of(one).map(|marker| marker.replaces);
                 let is_gone = |id: &String| all.iter().all(|endpoint| endpoint.id() != id);
-                Ok(Found::One(one.clone(), replaced.filter(is_gone)))
+                Found::One(one.clone(), replaced.filter(is_gone))
             }
-            [one, other] if replaces(one, other) => {
-                Ok(Found::Rotating { old: other.clone(), new: one.clone() })
-            }
-            [one, other] if replaces(other, one) => {
-                Ok(Found::Rotating { old: one.clone(), new: other.clone() })
-            }
-            several => Err(self.duplicates(several).await),
-        }
+            [one, other] if replaces(one, other) => Found::Rotating { old: other.clone(), new: one.clone() },
+            [one, other] if replaces(other, one) => Found::Rotating { old: one.clone(), new: other.clone() },
+            several => return Err(self.duplicates(several).await),
+        };
+        Ok(Looked { found, ids })
+    }
+
+    /// All endpoints. A list that never ends would outlast the lock.
+    pub(super) async fn list(&self) -> Result<Vec<Registered>, EndpointError> {
+        let longest = longest_look(&self.inner);
+        timeout(longest, self.inner.api.list()).await.unwrap_or_else(|_| {
+            let error = self.inner.error(EndpointErrorKind::Timeout);
+            Err(error.with_detail(format!("listing the endpoints took longer than {} s", longest.as_secs())))
+        })
     }
 
     /// Which of them can be done without is for a person to say, who must know which secrets there are.
@@ -115,13 +147,6 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         let detail = format!("secret in the sink: {}, not there: {}", list(known), list(unknown));
         let error = self.inner.error(EndpointErrorKind::DuplicateEndpoints).with_detail(detail);
         error.with_endpoints(several.iter().map(|endpoint| endpoint.id().to_owned()))
-    }
-
-    /// Whether the sink has the secret of an endpoint.
-    pub(super) async fn has_secret(&self, endpoint: &Registered) -> Result<bool, EndpointError> {
-        let inner = &self.inner;
-        let contains = inner.sink.contains(inner.api.provider(), endpoint.id()).await;
-        contains.map_err(|source| self.sink_failed(source))
     }
 
     /// Whether a rotation can go on.
@@ -139,20 +164,31 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         self.inner.error(EndpointErrorKind::SecretUnknown).with_endpoints([endpoint.id().to_owned()])
     }
 
-    pub(super) fn sink_failed(&self, source: BoxError) -> EndpointError {
-        self.inner.error(EndpointErrorKind::Sink).with_source(source)
-    }
-
     /// Removes the secret of an endpoint that a rotation has deleted: a crash may have come between the two.
     pub(super) async fn forget(&self, replaced: Option<String>) -> Result<Option<String>, EndpointError> {
-        let Inner { api, sink, .. } = &*self.inner;
-        let Some(id) = replaced else { return Ok(None) };
-        let failed = |source| self.sink_failed(source).with_endpoints([id.clone()]);
-        if !sink.contains(api.provider(), &id).await.map_err(failed)? {
-            return Ok(None);
+        match replaced {
+            Some(id) if self.contains(&id).await? => {
+                self.check_gone(&id).await?;
+                self.remove(&id).await?;
+                Ok(Some(id))
+            }
+            _ => Ok(None),
         }
-        sink.remove(api.provider(), &id).await.map_err(failed)?;
-        Ok(Some(id))
+    }
+
+    /// That an endpoint is not listed may be the list's fault, and it may deliver.
+    pub(super) async fn check_gone(&self, id: &str) -> Result<(), EndpointError> {
+        let exists = timeout(longest_look(&self.inner), self.inner.api.exists(id)).await;
+        let too_late =
+            || self.inner.error(EndpointErrorKind::Timeout).with_detail("looking for one endpoint");
+        match exists.unwrap_or_else(|_| Err(too_late()))? {
+            false => Ok(()),
+            true => {
+                let error =
+                    self.inner.error(EndpointErrorKind::IncompleteList).with_endpoints([id.to_owned()]);
+                Err(error.with_advice("an endpoint exists that was not in the list: try again"))
+            }
+        }
     }
 
     async fn update(
@@ -168,84 +204,61 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         Ok((updated, Change::Updated { added, removed }))
     }
 
-    /// Tells receivers that a secret is on its way; a sink that could not take it says so here, while nothing is created.
-    pub(super) async fn announce(&self) -> Result<(), EndpointError> {
-        let Inner { api, sink, .. } = &*self.inner;
-        let announced = sink.announce(api.provider(), self.url.as_str()).await;
-        if let Err(source) = announced {
-            // It may have been half done.
-            self.withdraw().await;
-            return Err(self.sink_failed(source));
-        }
-        Ok(())
-    }
-
-    /// What is left is in nobody's way, and the next start tries again.
-    async fn tidy(&self) {
-        let Inner { api, sink, .. } = &*self.inner;
-        _ = sink.tidy(api.provider(), self.url.as_str()).await;
-    }
-
-    /// What matters is why there is no endpoint.
-    async fn withdraw(&self) {
-        let Inner { api, sink, .. } = &*self.inner;
-        _ = sink.withdraw(api.provider(), self.url.as_str()).await;
-    }
-
-    /// Creates an endpoint that has been announced, and stores its secret before anything else. One that it replaces
-    /// is not taken for what a creation left behind.
+    /// Creates an endpoint that has been announced, and stores its secret before anything else. `before` are the ids that
+    /// there were.
     pub(super) async fn create(
         &self,
         events: Vec<String>,
         description: String,
-        replaced: Option<&Registered>,
+        before: &[String],
     ) -> Result<Registered, EndpointError> {
-        let Inner { api, sink, .. } = &*self.inner;
-        if self.begun.elapsed() > LATEST_CREATION + self.inner.lead {
+        if self.begun.elapsed() > latest_creation(&self.inner) {
             // The lock may pass to another instance before the answer comes.
             self.withdraw().await;
             let error = self.inner.error(EndpointErrorKind::Lock);
-            return Err(error.with_detail("listing the endpoints took too long to create one now"));
+            return Err(error.with_detail("looking at the endpoints took too long to create one now"));
         }
         let wanted = Wanted::new(&self.text, events, Some(description));
-        let (endpoint, secret) = match api.create(&wanted).await {
+        let (endpoint, secret) = match self.inner.api.create(&wanted).await {
             Ok(created) => created,
-            Err(error) if error.may_have_created() => return Err(self.with_leftovers(error, replaced).await),
+            Err(error) if error.may_have_created() => return Err(self.with_leftovers(error, before).await),
             Err(error) => {
                 self.withdraw().await;
                 return Err(error);
             }
         };
         let id = || [endpoint.id().to_owned()];
-        let storing = AssertUnwindSafe(sink.store(api.provider(), endpoint.id(), &secret)).catch_unwind();
-        let source = match timeout(STORE_TIMEOUT, storing).await {
-            Ok(Ok(Ok(()))) => None,
-            Ok(Ok(Err(source))) => Some(source),
-            Ok(Err(_)) => Some("the sink panicked".into()),
-            Err(_) => Some("the sink took too long".into()),
-        };
-        if let Some(source) = source {
+        if before.iter().any(|id| id == endpoint.id()) {
+            // It stays announced: who knows whether this secret is in force now, or the one in the sink.
+            let error =
+                self.inner.error(EndpointErrorKind::Conflict).with_secret(secret).with_endpoints(id());
+            let error = error.with_detail("the API answered with an endpoint that was there before");
+            return Err(error.with_advice(
+                "its secret in the sink was not touched; the one in the answer is in this error: find out which one is in \
+                 force",
+            ));
+        }
+        if let Err(source) = self.store(endpoint.id(), &secret).await {
             // It stays announced: the endpoint may deliver.
             let error = self.inner.error(EndpointErrorKind::SecretNotStored).with_secret(secret);
             return Err(error.with_endpoints(id()).with_source(source));
         }
-        match sink.withdraw(api.provider(), self.url.as_str()).await {
+        match self.withdrawn().await {
             Ok(()) => Ok(endpoint),
-            Err(source) => {
-                let error = self.sink_failed(source).with_endpoints(id());
+            Err(error) => {
+                let error = error.with_endpoints(id());
                 Err(error.with_detail("the endpoint was created and its secret stored"))
             }
         }
     }
 
-    /// Looks for what a creation left behind whose outcome is unknown: an endpoint whose secret nobody has. That is
-    /// not the one that was to be replaced, which delivers.
-    async fn with_leftovers(&self, error: EndpointError, replaced: Option<&Registered>) -> EndpointError {
-        let Ok(all) = self.inner.api.list().await else { return error };
+    /// Looks for what a creation left behind whose outcome is unknown: an endpoint that was not there before, and whose
+    /// secret nobody has.
+    async fn with_leftovers(&self, error: EndpointError, before: &[String]) -> EndpointError {
+        let Ok(all) = self.list().await else { return error };
         let mut unknown = Vec::new();
         for endpoint in all.iter().filter(|endpoint| same(&self.url, endpoint.url())) {
-            let is_known = replaced.is_some_and(|replaced| replaced.id() == endpoint.id())
-                || error.endpoint_ids().iter().any(|id| id == endpoint.id());
+            let is_known = before.iter().chain(error.endpoint_ids()).any(|id| id == endpoint.id());
             if !is_known && !self.has_secret(endpoint).await.unwrap_or(false) {
                 unknown.push(endpoint.id().to_owned());
             }

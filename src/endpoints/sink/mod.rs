@@ -15,7 +15,8 @@ use crate::signature::Secret;
 /// Where signing secrets are kept that a provider has made. A vault is for you to write; [`FileSink`] and
 /// [`EnvFileSink`] are two that keep files.
 ///
-/// A secret is shown once. [`EndpointManager`](super::EndpointManager) hands it over before it does anything else.
+/// A secret is shown once. [`EndpointManager`](super::EndpointManager) hands it over before it does anything else. What
+/// takes longer than 30 seconds has failed to it.
 pub trait SecretSink: Send + Sync + 'static {
     /// An endpoint is about to be created for `url`, whose secret will be stored here. An error keeps it from being
     /// created: let it fail now what would fail to store.
@@ -45,7 +46,8 @@ pub trait SecretSink: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Stores the secret of an endpoint. It must be durable when this returns, within 30 seconds.
+    /// Stores the secret of an endpoint. It must be durable when this returns, within 30 seconds. Where it fails, it is
+    /// asked again, several times within that time.
     fn store(
         &self,
         provider: &str,

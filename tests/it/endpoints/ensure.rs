@@ -1,5 +1,10 @@
 //! Endpoints as they should be: created, brought up to date, left alone.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
 use tower_webhook::EventRouter;
 use tower_webhook::endpoints::{Change, EndpointErrorKind as Kind, EndpointManager, Registered};
 
@@ -135,5 +140,29 @@ async fn several_endpoints_for_one_url_are_named_and_nothing_is_done() {
         assert!(error.to_string().contains("delete all but one"), "{error}");
         assert_eq!(failure(manager.begin_rotation(URL).await).kind(), Kind::DuplicateEndpoints);
         assert_eq!(api.journal.read(), ["list", "list"]);
+    }
+}
+
+/// In a paused clock, and longer than the lock is held for looking: receivers hear of a secret before anything is signed
+/// with it, whether there was an endpoint before or not.
+#[tokio::test(start_paused = true)]
+async fn an_announcement_leads_every_creation() {
+    const LEAD: Duration = Duration::from_secs(100);
+    for is_rotation in [false, true] {
+        let (api, _, manager) = if is_rotation { managed_with_one(&["invoice.paid"]) } else { managed() };
+        let (manager, begun) = (manager.with_announcement_lead(LEAD), Instant::now());
+        let created: Arc<Mutex<Option<Duration>>> = Arc::default();
+        let seen = Arc::clone(&created);
+        api.during_creation(move |_| {
+            *seen.lock().unwrap() = Some(begun.elapsed());
+            async {}.boxed()
+        });
+        if is_rotation {
+            manager.begin_rotation(URL).await.unwrap();
+        } else {
+            manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
+        }
+        assert!(created.lock().unwrap().unwrap() >= LEAD);
+        assert_eq!(api.journal.read()[..3], ["list", "announce acme", "create"]);
     }
 }

@@ -9,7 +9,7 @@ use tower_webhook::endpoints::{
 };
 use tower_webhook::{LruStore, Secret};
 use tracing::Dispatch;
-use tracing::subscriber::NoSubscriber;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use wiremock::ResponseTemplate;
 
 use super::api::{
@@ -20,8 +20,27 @@ use super::calls::{CALLS, Clients, make};
 use super::memory::{Memory, Mood, Vault};
 use super::raw::{Raw, Step};
 
+/// What this thread logs.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// At its loudest, while what it returns lives.
+    pub(super) fn listen(&self) -> (DefaultGuard, Dispatch) {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        // With one dispatcher alone, a thread without one would decide for all of them what is heard.
+        (tracing::subscriber::set_default(subscriber), Dispatch::new(NoSubscriber::new()))
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -60,15 +79,7 @@ async fn fail_in_every_way(shown: &mut String) {
 #[tokio::test]
 async fn nothing_shows_a_key_or_a_secret() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _listening = tracing::subscriber::set_default(subscriber);
-    // With one dispatcher alone, a thread without one would decide for all of them what is heard.
-    let _second = Dispatch::new(NoSubscriber::new());
+    let _listening = log.listen();
     tracing::trace!("listening");
 
     let mut shown = String::new();
@@ -95,8 +106,11 @@ async fn nothing_shows_a_key_or_a_secret() {
     shown += &format!("{lock:?}");
     let manager = EndpointManager::new(api.clone(), vault.clone()).with_lock(lock);
     vault.set(Mood::FailsToStore);
+    tokio::time::pause(); // it is tried again before it fails
     let mut error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     shown += &format!("{manager:?} {} {:?}", told(&error), error.take_secret());
+
+    tokio::time::resume();
 
     // A receiver's log has what it is about.
     let key = Secret::new(WHSEC).unwrap();
@@ -106,7 +120,7 @@ async fn nothing_shows_a_key_or_a_secret() {
     let request = tower_webhook::testing::sign(&tower_webhook::casapay::provider(), &other, "{}");
     tower::ServiceExt::oneshot(layer.into_service(), request).await.unwrap();
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(logged.contains("listening") && logged.contains("casapay"), "{logged}");
     assert!(shown.contains("(hidden)") && shown.contains("redacted"), "{shown}");
     assert_discreet(&shown);

@@ -31,6 +31,21 @@ impl Journal {
     }
 }
 
+/// What an API does that another one does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quirk {
+    /// The next list lacks this one.
+    ListsOnceWithout(&'static str),
+    /// A creation is answered with the first endpoint that there is.
+    CreatesNone,
+    /// A creation is answered without the description.
+    CreatesWithoutDescription,
+    /// Neither answer has it.
+    NoDescriptions,
+    /// A description stays as it is.
+    FixedDescriptions,
+}
+
 type Hook = Arc<dyn Fn(Secret) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// An account at a provider. Clones are the same account.
@@ -47,6 +62,7 @@ struct Account {
     made: usize,
     failure: Option<(Kind, bool)>,
     listing: Duration,
+    quirk: Option<Quirk>,
     during_creation: Option<Hook>,
 }
 
@@ -89,6 +105,14 @@ impl Memory {
     /// How long listing takes.
     pub(super) fn list_slowly(&self, pause: Duration) {
         self.inner.lock().unwrap().listing = pause;
+    }
+
+    pub(super) fn set(&self, quirk: Quirk) {
+        self.inner.lock().unwrap().quirk = Some(quirk);
+    }
+
+    fn has(&self, quirk: Quirk) -> bool {
+        self.inner.lock().unwrap().quirk == Some(quirk)
     }
 
     /// Runs when an endpoint exists whose secret nobody has yet.
@@ -135,11 +159,23 @@ impl EndpointApi for Memory {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
-        Ok(self.endpoints())
+        let mut all = self.endpoints();
+        let quirk = self.inner.lock().unwrap().quirk;
+        if let Some(Quirk::ListsOnceWithout(id)) = quirk {
+            self.inner.lock().unwrap().quirk = None;
+            all.retain(|endpoint| endpoint.id() != id);
+        }
+        if quirk == Some(Quirk::NoDescriptions) {
+            all = all.into_iter().map(|endpoint| endpoint.with_description(None)).collect();
+        }
+        Ok(all)
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(Registered, Secret), EndpointError> {
         self.journal.write("create");
+        if self.has(Quirk::CreatesNone) {
+            return Ok((self.endpoints()[0].clone(), Self::secret("another")));
+        }
         // Whoever else is at it gets there, where nothing keeps them from it.
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -163,6 +199,9 @@ impl EndpointApi for Memory {
             hook(Self::secret(created.id())).await;
         }
         let secret = Self::secret(created.id());
+        if self.has(Quirk::CreatesWithoutDescription) || self.has(Quirk::NoDescriptions) {
+            return Ok((created.with_description(None), secret));
+        }
         Ok((created, secret))
     }
 
@@ -178,6 +217,14 @@ impl EndpointApi for Memory {
     async fn set_active(&self, id: &str, active: bool) -> Result<Registered, EndpointError> {
         self.journal.write(format!("active {id} {active}"));
         self.change(id, |old| old.with_active(active))
+    }
+
+    async fn set_description(&self, id: &str, description: &str) -> Result<(), EndpointError> {
+        self.journal.write(format!("describe {id}"));
+        if self.has(Quirk::FixedDescriptions) {
+            return Err(EndpointError::other(Kind::BadRequest, self.provider, "no such member"));
+        }
+        self.change(id, |old| old.with_description(Some(description.to_owned()))).map(drop)
     }
 
     async fn delete(&self, id: &str) -> Result<(), EndpointError> {

@@ -130,32 +130,73 @@ async fn a_store_that_hangs_is_a_lock_that_is_not_had() {
     assert_eq!(ensured.change, Change::Created);
 }
 
-/// A lock that passes on while an endpoint is being created would be none.
-#[tokio::test]
-async fn a_lock_is_held_for_longer_than_all_that_is_done_under_it() {
-    #[derive(Clone, Default)]
-    struct Noted(std::sync::Arc<std::sync::Mutex<Duration>>);
+/// Notes for how long it is held.
+#[derive(Clone, Default)]
+struct Noted(std::sync::Arc<std::sync::Mutex<Duration>>);
 
-    impl EndpointLock for Noted {
-        type Held = ();
+impl Noted {
+    fn hold(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+}
 
-        async fn acquire(&self, _: &str, hold: Duration) -> Result<(), tower_webhook::BoxError> {
-            *self.0.lock().unwrap() = hold;
-            Ok(())
-        }
+impl EndpointLock for Noted {
+    type Held = ();
 
-        async fn release(&self, (): ()) {}
+    async fn acquire(&self, _: &str, hold: Duration) -> Result<(), tower_webhook::BoxError> {
+        *self.0.lock().unwrap() = hold;
+        Ok(())
     }
 
-    let options = ClientOptions::default().allow_loopback().with_deadline(Duration::from_secs(500));
+    async fn release(&self, (): ()) {}
+}
+
+/// For how long a manager holds its lock whose calls and whose announcements may take so long.
+async fn hold(deadline: Duration, lead: Duration) -> Duration {
+    let options = ClientOptions::default().allow_loopback().with_deadline(deadline);
     let key = tower_webhook::Secret::new("sk_test_0123456789abcdef").unwrap();
     // Nobody listens there.
     let patient = CasaPay::new("http://127.0.0.1:9", key, options.with_attempts(1)).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let noted = Noted::default();
     let manager = EndpointManager::new(patient, FileSink::new(directory.path())).with_lock(noted.clone());
-    let manager = manager.with_announcement_lead(Duration::from_secs(1000));
-    failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
-    // A minute to list, the lead, the creation, half a minute to store.
-    assert!(*noted.0.lock().unwrap() > Duration::from_secs(60 + 1000 + 500 + 30));
+    failure(manager.with_announcement_lead(lead).ensure_endpoint(URL, ["invoice.paid"]).await);
+    noted.hold()
+}
+
+/// A lock that passes on while an endpoint is being created would be none.
+#[tokio::test]
+async fn a_lock_is_held_for_longer_than_all_that_is_done_under_it() {
+    let held = hold(Duration::from_secs(20), Duration::from_secs(1000)).await;
+    // A minute to list, the lead, the creation, half a minute to store and another one to withdraw.
+    assert!(held > Duration::from_secs(60 + 1000 + 20 + 30 + 30), "{held:?}");
+    let held = hold(Duration::from_secs(500), Duration::ZERO).await;
+    assert!(held > Duration::from_secs(500 + 500 + 30 + 30), "{held:?}");
+}
+
+/// Whoever wants no deadline gets none, and an hour is not too late for the lock of one who died.
+#[tokio::test]
+async fn a_deadline_without_end_is_no_lock_without_end() {
+    let week = Duration::from_secs(7 * 86_400);
+    let (max, none) = (Duration::MAX, Duration::ZERO);
+    for (deadline, lead) in [(max, none), (Duration::from_secs(1), max), (max, max)] {
+        assert_eq!(hold(deadline, lead).await, week);
+    }
+}
+
+/// In a paused clock: the lock of one who was killed a moment ago.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_outlasts_one_who_was_killed() {
+    for lead in [0, 60, 1000].map(Duration::from_secs) {
+        let store = SharedStore::new(LruStore::new(10));
+        let (api, noted) = (Memory::new(), Noted::default());
+        let killed = EndpointManager::new(api.clone(), Vault::beside(&api)).with_lock(noted.clone());
+        killed.with_announcement_lead(lead).ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
+        StoreLock::new(store.clone()).acquire(&format!("acme {URL}"), noted.hold()).await.unwrap();
+
+        let api = Memory::new();
+        let next = EndpointManager::new(api.clone(), Vault::beside(&api)).with_lock(StoreLock::new(store));
+        let ensured = next.with_announcement_lead(lead).ensure_endpoint(URL, ["invoice.paid"]).await.unwrap();
+        assert_eq!(ensured.change, Change::Created);
+    }
 }

@@ -10,10 +10,12 @@ use tower_webhook::endpoints::{
 };
 
 use super::api::{URL, failure, types};
-use super::memory::{Memory, Mood, Vault, managed, managed_with_one};
+use super::hidden::Log;
+use super::memory::{Memory, Mood, Quirk, Vault, managed, managed_with_one};
 use crate::stage::within_a_minute;
 
-#[tokio::test]
+/// In a paused clock, since it is tried again before.
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_fails_leaves_the_secret_in_the_error() {
     let (api, vault, manager) = managed();
     vault.set(Mood::FailsToStore);
@@ -79,7 +81,8 @@ async fn what_a_sink_cannot_take_is_not_created() {
     let (api, vault, manager) = managed();
     vault.set(Mood::Sealed);
     assert_eq!(failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await).kind(), Kind::Sink);
-    assert_eq!(api.journal.count("create"), 0);
+    let asked = ["list", "announce acme", "withdraw acme"];
+    assert_eq!(api.journal.read(), asked, "an announcement that was half done is taken back");
 
     let directory = tempfile::tempdir().unwrap();
     let api = Memory::of("casapay");
@@ -132,13 +135,76 @@ async fn a_caller_that_goes_away_ends_nothing_half_way() {
     assert_eq!(api.journal.count("create"), 1);
 }
 
-/// In a paused clock; an API that takes a minute to list may take another to create, and the lock would be gone.
+/// In a paused clock. Whoever gets the error may be gone, and nobody else has the secret.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_fails_for_a_while_is_asked_again() {
+    let (api, vault, manager) = managed();
+    vault.set(Mood::FailsToStore);
+    {
+        let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
+        while api.journal.count("store acme we_1") < 3 {
+            assert!(futures_util::poll!(&mut ensuring).is_pending());
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+    vault.set(Mood::Keeps);
+    assert_eq!(manager.ensure_endpoint(URL, ["invoice.paid"]).await.unwrap().change, Change::Unchanged);
+    assert_eq!(vault.get("we_1").as_deref(), Some(Memory::secret("we_1").expose()));
+    assert_eq!(api.journal.count("create"), 1);
+}
+
+/// In a paused clock. There is nothing else to hear it by.
+#[tokio::test(start_paused = true)]
+async fn what_fails_when_the_caller_has_gone_is_logged() {
+    let (log, (api, vault, manager)) = (Log::default(), managed());
+    let _listening = log.listen();
+    vault.set(Mood::FailsToStore);
+    {
+        let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
+        while api.journal.count("store acme we_1") == 0 {
+            assert!(futures_util::poll!(&mut ensuring).is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(log.text(), "");
+    }
+    // It waits for its turn, and so for the end of the first.
+    failure(manager.begin_rotation(URL).await);
+    assert!(
+        log.text().contains("ERROR") && log.text().contains("nobody waits for the error"),
+        "{}",
+        log.text()
+    );
+    assert!(log.text().contains("(endpoints: we_1)"), "{}", log.text());
+    super::api::assert_discreet(&log.text());
+}
+
+/// The secret that is in use would be written over.
+#[tokio::test]
+async fn what_was_there_before_is_not_stored_as_new() {
+    let (api, vault, manager) = managed_with_one(&["invoice.paid"]);
+    let before = vault.get("old");
+    api.set(Quirk::CreatesNone);
+    for url in [URL, "https://shop.example/another"] {
+        let mut error = if url == URL {
+            failure(manager.begin_rotation(url).await)
+        } else {
+            failure(manager.ensure_endpoint(url, ["invoice.paid"]).await)
+        };
+        assert_eq!((error.kind(), error.endpoint_ids()), (Kind::Conflict, &types(&["old"])[..]));
+        assert!(error.to_string().contains("that was there before"), "{error}");
+        assert_eq!(error.take_secret().unwrap().expose(), Memory::secret("another").expose());
+        assert_eq!((vault.get("old"), api.journal.count("store acme old")), (before.clone(), 0));
+    }
+}
+
+/// In a paused clock; an API and a sink that take a minute may take another to create, and the lock would be gone.
 #[tokio::test(start_paused = true)]
 async fn what_takes_too_long_creates_nothing() {
     use std::time::Duration;
 
     let (api, vault, manager) = managed();
-    api.list_slowly(Duration::from_secs(61));
+    api.list_slowly(Duration::from_secs(59));
+    vault.set(Mood::AnnouncesAfter(Duration::from_secs(2)));
     let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     assert_eq!(error.kind(), Kind::Lock);
     assert_eq!(api.journal.read(), ["list", "announce acme", "withdraw acme"]);
@@ -149,6 +215,6 @@ async fn what_takes_too_long_creates_nothing() {
     let asked = ["list", "announce acme", "withdraw acme"];
     assert_eq!(api.journal.read(), asked, "nothing is awaited that does not come");
 
-    api.list_slowly(Duration::from_secs(59));
+    vault.set(Mood::Keeps);
     manager.begin_rotation(URL).await.unwrap();
 }

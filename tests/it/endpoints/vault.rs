@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tower_webhook::endpoints::SecretSink;
@@ -27,6 +28,10 @@ pub(super) enum Mood {
     PanicsInStore,
     /// Stores once it may.
     Waits(Arc<Semaphore>),
+    /// Never answers this.
+    Hangs(&'static str),
+    /// Announces after so long.
+    AnnouncesAfter(Duration),
 }
 
 impl Vault {
@@ -44,6 +49,11 @@ impl Vault {
         self.secrets.lock().unwrap().insert(id.to_owned(), Memory::secret(id).expose().to_owned());
     }
 
+    /// Removes by hand.
+    pub(super) fn lose(&self, id: &str) {
+        self.secrets.lock().unwrap().remove(id);
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<String> {
         self.secrets.lock().unwrap().get(id).cloned()
     }
@@ -54,6 +64,14 @@ impl Vault {
         if fails(&self.mood()) { Err("the vault is sealed".into()) } else { Ok(()) }
     }
 
+    async fn hang(&self, at: &str) {
+        match self.mood() {
+            Mood::Hangs(what) if what == at => std::future::pending().await,
+            Mood::AnnouncesAfter(pause) if at == "announce" => tokio::time::sleep(pause).await,
+            _ => {}
+        }
+    }
+
     fn mood(&self) -> Mood {
         self.mood.lock().unwrap().clone()
     }
@@ -61,11 +79,18 @@ impl Vault {
 
 impl SecretSink for Vault {
     async fn announce(&self, provider: &str, _: &str) -> Result<(), BoxError> {
+        self.hang("announce").await;
         self.asked(format!("announce {provider}"), |mood| matches!(mood, Mood::Sealed))
     }
 
     async fn withdraw(&self, provider: &str, _: &str) -> Result<(), BoxError> {
+        self.hang("withdraw").await;
         self.asked(format!("withdraw {provider}"), |mood| matches!(mood, Mood::Sealed))
+    }
+
+    async fn tidy(&self, _: &str, _: &str) -> Result<(), BoxError> {
+        self.hang("tidy").await;
+        Ok(())
     }
 
     async fn store(&self, provider: &str, endpoint_id: &str, secret: &Secret) -> Result<(), BoxError> {
@@ -81,6 +106,7 @@ impl SecretSink for Vault {
     }
 
     async fn contains(&self, _: &str, endpoint_id: &str) -> Result<bool, BoxError> {
+        self.hang("contains").await;
         match self.mood() {
             Mood::Sealed => Err("the vault is sealed".into()),
             _ => Ok(self.secrets.lock().unwrap().contains_key(endpoint_id)),
@@ -88,6 +114,7 @@ impl SecretSink for Vault {
     }
 
     async fn remove(&self, provider: &str, endpoint_id: &str) -> Result<(), BoxError> {
+        self.hang("remove").await;
         let line = format!("remove {provider} {endpoint_id}");
         self.asked(line, |mood| matches!(mood, Mood::Sealed | Mood::FailsToRemove))?;
         self.secrets.lock().unwrap().remove(endpoint_id);
