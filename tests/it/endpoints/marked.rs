@@ -251,7 +251,11 @@ fn diddo(account: &mut Vec<Value>, request: &Request) -> ResponseTemplate {
     let position =
         || account.iter().position(|one| request.url.path().ends_with(one["id"].as_str().unwrap()));
     match request.method.as_str() {
-        "GET" => answer(200, json!({ "data": *account })),
+        "GET" => {
+            let offset = request.url.query_pairs().find(|(name, _)| name == "offset");
+            let offset = offset.map_or(0, |(_, offset)| offset.parse().unwrap());
+            answer(200, json!({ "data": account.get(offset..).unwrap_or_default() }))
+        }
         "POST" => {
             let mut made: Value = request.body_json().unwrap();
             made["id"] = Uuid::from_u128(account.len() as u128 + 1).to_string().into();
