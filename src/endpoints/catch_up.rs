@@ -46,10 +46,17 @@ const MAX_PASSED: usize = 300;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CatchUp<D, St> {
     client: CasaPay,
     processor: Processor<D, St>,
+}
+
+/// Whatever the store: clones share it.
+impl<D: Clone, St> Clone for CatchUp<D, St> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), processor: self.processor.clone() }
+    }
 }
 
 /// What a catch-up came to.

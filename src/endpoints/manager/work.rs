@@ -140,7 +140,11 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
     async fn duplicates(&self, several: &[Registered]) -> EndpointError {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for endpoint in several {
-            let has_secret = self.has_secret(endpoint).await.unwrap_or(false);
+            // Of one that the sink did not speak of, nobody shall be told that its secret is not there.
+            let has_secret = match self.has_secret(endpoint).await {
+                Ok(has_secret) => has_secret,
+                Err(error) => return error,
+            };
             if has_secret { &mut known } else { &mut unknown }.push(endpoint.id());
         }
         let list = |ids: Vec<&str>| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };

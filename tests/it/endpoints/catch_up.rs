@@ -80,7 +80,11 @@ impl Receiver {
     }
 
     fn catch_up(&self, api: &Api) -> CatchUp<EventRouter, LruStore> {
-        CatchUp::new(api.casapay(), self.layer.processor())
+        /// Though its store has no clones.
+        fn one_that_can_be_cloned<T: Clone>(catch_up: T) -> T {
+            catch_up
+        }
+        one_that_can_be_cloned(CatchUp::new(api.casapay(), self.layer.processor()))
     }
 }
 

@@ -235,4 +235,9 @@ async fn duplicates_say_whose_secret_there_is() {
     vault.put("b");
     let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
     assert!(error.to_string().contains("secret in the sink: b, not there: a, c"), "{error}");
+    // Of a sink that does not answer nobody can say which endpoints can be deleted.
+    vault.set(Mood::Sealed);
+    let error = failure(manager.ensure_endpoint(URL, ["invoice.paid"]).await);
+    assert_eq!(error.kind(), Kind::Sink);
+    assert!(!error.to_string().contains("not there"), "{error}");
 }
