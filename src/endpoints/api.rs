@@ -34,8 +34,9 @@ pub trait EndpointApi: Send + Sync + 'static {
     /// All endpoints, from all pages: one that is overlooked would be created once more.
     fn list(&self) -> impl Future<Output = Result<Vec<Registered>, EndpointError>> + Send;
 
-    /// Whether there is an endpoint with this id: before the secret of one is removed that was not listed. By default
-    /// it is looked for in another list; where the API can be asked for one endpoint, ask it that.
+    /// Whether there is an endpoint with this id: before a rotation, and before the secret of one is removed that was not
+    /// listed. By default it is looked for in another list; where the API can be asked for one endpoint, ask it that. An
+    /// error with a status below 500 has another list decide.
     fn exists(&self, id: &str) -> impl Future<Output = Result<bool, EndpointError>> + Send {
         async move { Ok(self.list().await?.iter().any(|endpoint| endpoint.id() == id)) }
     }

@@ -128,6 +128,11 @@ impl CaughtUp {
         self.unsettled.is_empty() && self.overfull.is_empty()
     }
 
+    /// How many events were new here.
+    fn settled(&self) -> usize {
+        self.unsettled.len().saturating_add(usize::try_from(self.done).unwrap_or(usize::MAX))
+    }
+
     fn count(&mut self, event: &FetchedEvent, outcome: Outcome) {
         self.fetched += 1;
         match outcome {
@@ -170,9 +175,9 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
     /// any time.
     ///
     /// A second with more events than an answer of the API holds is read type by type, as far as the handled types are
-    /// known by name. It counts as [overfull](CaughtUp::overfull) where that may not be all: where one type alone has too
+    /// known by name, beside those that the answer held. It counts as [overfull](CaughtUp::overfull) where that may not be all: where one type alone has too
     /// many, and where a pattern or a fallback is handled, which takes types that nobody can ask for. When 300 such seconds
-    /// have passed of which nothing at all could be read, it is given up.
+    /// have passed that brought nothing to be done, it is given up.
     ///
     /// It ends five minutes after the present of the layer's [clock](crate::WebhookLayer::with_clock), by which the clock
     /// of CasaPay may be ahead.
@@ -208,7 +213,7 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
         }
         let mut caught_up = CaughtUp::default();
         let (mut from, until) = (unix_seconds(since), unix_seconds(now).saturating_add(AHEAD.as_secs()));
-        let (mut fetched, mut passed) = (0, 0);
+        let (mut settled, mut passed) = (0, 0);
         while from <= until {
             let read = self.replay_each(query.clone().within(from, until), &mut caught_up).await;
             let Err(source) = read else { break };
@@ -219,7 +224,8 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
             if let Err(source) = self.replay_second(second, &query, &mut caught_up).await {
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
-            let is_passed = caught_up.fetched == fetched && caught_up.overfull.last() == Some(&second);
+            let now_settled = caught_up.settled();
+            let is_passed = now_settled == settled && caught_up.overfull.last() == Some(&second);
             passed = if is_passed { passed + 1 } else { 0 };
             if passed >= MAX_PASSED {
                 let source = source.with_advice(
@@ -228,7 +234,7 @@ impl<D: Dispatch + Sync, St: DedupStore> CatchUp<D, St> {
                 );
                 return Err(CatchUpError::Fetch { source, so_far: caught_up });
             }
-            fetched = caught_up.fetched;
+            settled = now_settled;
             let Some(next) = second.checked_add(1) else { break };
             from = next;
         }

@@ -486,9 +486,12 @@ impl Pages {
         if after.is_empty() && has_more == Some(true) {
             return incomplete("the API says that there is more, and does not list it".to_owned());
         }
-        // Not where a page is shorter than was asked for: it may be as long as the API's pages are. They hold two at
+        // Not where a page is but shorter than was asked for: it may be as long as the API's pages are. They hold two at
         // least, or none could follow another.
-        self.is_done = after.is_empty() || endpoints.len() == 1 && has_more != Some(true);
+        let is_short = u32::try_from(endpoints.len()).is_ok_and(|count| count < limit);
+        self.is_done = after.is_empty()
+            || endpoints.len() == 1 && has_more != Some(true)
+            || is_short && has_more == Some(false);
         self.offset += u64::try_from(endpoints.len()).unwrap_or(u64::MAX).saturating_sub(1);
         self.last = endpoints.last().map(|last| last.id);
         let new = endpoints.into_iter().filter(|endpoint| self.seen.insert(endpoint.id));

@@ -124,7 +124,9 @@ pub(crate) fn headers(bytes: &[u8]) -> Result<RequestHead, Failure> {
 fn of_curl(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_before = |line: &&[u8]| {
         let line = without_meter(line);
-        line.is_empty() || [&b"*"[..], b"Total ", b"Dload "].iter().any(|begin| line.starts_with(begin))
+        // Over TLS it also says how much of the handshake went there and came back.
+        line.is_empty()
+            || [&b"*"[..], b"Total ", b"Dload ", b"} [", b"{ ["].iter().any(|begin| line.starts_with(begin))
     };
     let mut lines = bytes.split(|byte| *byte == b'\n').skip_while(is_before);
     let first = without_meter(lines.next()?).strip_prefix(b"> ")?;
@@ -453,6 +455,8 @@ mod tests {
         let meter = "  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current\n                                 Dload  Upload   Total   Spent    Left  Speed\n\r  0     0    0     0    0     0      0      0 --:--:-- --:--:-- --:--:--     0";
         for before in [
             "* Connected to a.example\n".to_owned(),
+            "* TLSv1.3 (OUT), TLS handshake, Client hello (1):\n} [512 bytes data]\n{ [122 bytes data]\n"
+                .to_owned(),
             format!("{meter}*   Trying 127.0.0.1:3000...\n* Connected to a.example\n"),
             format!("{meter}\r100   7  0  0  0  7  0  1234k --:--:--  0:00:01 --:--:--     0"),
         ] {

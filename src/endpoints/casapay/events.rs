@@ -230,6 +230,8 @@ struct Pages {
     /// Whether it has been asked how much an answer can hold.
     has_asked: bool,
     page: VecDeque<FetchedEvent>,
+    /// Why it ends after this page.
+    failed: Option<EndpointError>,
 }
 
 impl EventStream {
@@ -238,7 +240,7 @@ impl EventStream {
             Some(until) if until < query.from => Vec::new(),
             until => vec![Window { from: query.from, until }],
         };
-        let pages = Pages { client, query, windows, has_asked: false, page: VecDeque::new() };
+        let pages = Pages { client, query, windows, has_asked: false, page: VecDeque::new(), failed: None };
         Self { inner: Box::pin(try_unfold(pages, Pages::next)) }
     }
 }
@@ -248,6 +250,9 @@ impl Pages {
         loop {
             if let Some(event) = self.page.pop_front() {
                 return Ok(Some((event, self)));
+            }
+            if let Some(error) = self.failed {
+                return Err(error);
             }
             let Some(window) = self.windows.pop() else { return Ok(None) };
             self.read(window).await?;
@@ -273,11 +278,13 @@ impl Pages {
                 return refused("none of the events says when it came about");
             }
             // Oldest first: everything before this second has been read.
-            let too_many =
-                || http.error(EndpointErrorKind::TooManyEvents, OPERATION).with_second(window.from);
-            let parts = window.divide(&created).ok_or_else(too_many)?;
-            self.windows.extend(parts.into_iter().rev());
-            return Ok(());
+            if let Some(parts) = window.divide(&created) {
+                self.windows.extend(parts.into_iter().rev());
+                return Ok(());
+            }
+            // Some are better than none, though nobody knows whether they are all.
+            let too_many = http.error(EndpointErrorKind::TooManyEvents, OPERATION);
+            self.failed = Some(too_many.with_second(window.from));
         }
         events.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         self.page.extend(events);

@@ -185,7 +185,8 @@ impl CasaPay {
     /// The events that `query` asks for, oldest first, from as many answers as it takes.
     ///
     /// No cursor is documented, so that pages are spans of time: one that has more events than an answer holds is
-    /// divided. More than that within one second cannot be read ([`TooManyEvents`](EndpointErrorKind::TooManyEvents)).
+    /// divided. Of more than that within one second only so many can be read; after them it ends with
+    /// [`TooManyEvents`](EndpointErrorKind::TooManyEvents).
     /// What is created while it runs may or may not be seen. An event whose id, type or time cannot be read is listed as
     /// it came. Nothing is asked before the stream is polled; it ends with its first error.
     ///

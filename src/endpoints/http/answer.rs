@@ -1,6 +1,6 @@
 //! Reading answers: bounded, and without trusting a word of them.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,6 +12,8 @@ use crate::signature::Secret;
 
 /// A hundred events of 160 KiB. What is longer is no answer of these APIs.
 const MAX_BODY: usize = 16 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What of an API's explanation is kept.
 const MAX_MESSAGE: usize = 300;
@@ -40,6 +42,10 @@ pub(super) async fn body(response: &mut reqwest::Response) -> Result<Option<Byte
             return Ok(None);
         }
         body.extend_from_slice(&chunk);
+    }
+    // JSON begins without it, but not everything that writes JSON knows that.
+    if body.starts_with(BYTE_ORDER_MARK) {
+        body.advance(BYTE_ORDER_MARK.len());
     }
     Ok(Some(body.freeze()))
 }
@@ -142,10 +148,12 @@ pub(in crate::endpoints) fn created<T: DeserializeOwned + ToString>(
     }
 }
 
-/// A secret that is shown only once: a short one is better than none.
+/// A secret that is shown only once: a short one is better than none, and so is one that has white space around it, which
+/// cannot be a part of it.
 fn shown(text: String) -> Option<Secret> {
     let text = zeroize::Zeroizing::new(text);
-    Secret::new(text.as_str()).or_else(|_| Secret::weak(text.as_str())).ok()
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    Secret::new(text).or_else(|_| Secret::weak(text)).ok()
 }
 
 /// The items of a list: the answer itself, or, since the form of lists is documented nowhere, its one member that is a

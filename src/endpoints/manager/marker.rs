@@ -33,6 +33,10 @@ impl Marker {
     pub(super) fn of(endpoint: &Registered) -> Option<Self> {
         let (_, marker) = endpoint.description()?.trim_end().strip_suffix(']')?.rsplit_once(OPENING)?;
         let (replaces, told) = marker.split_once(" since ")?;
+        // What a person has written may look like it.
+        if replaces.is_empty() || replaces.contains(char::is_whitespace) {
+            return None;
+        }
         let mut words = told.split(' ');
         let since = words.next()?.parse().ok()?;
         let mut marker = Self { replaces: replaces.to_owned(), since, is_lost: false, paused: None };
@@ -106,6 +110,8 @@ mod tests {
             "shop",
             "[replaces we_1]",
             "[replaces we_1 since x]",
+            "[replaces the old one since 2020]",
+            "[replaces  since 7]",
             "[replaces we_1 since 7] no",
             "[replaces we_1 since 7 found]",
             "[replaces we_1 since 7 paused]",

@@ -33,6 +33,9 @@ use crate::clock::{Clock, SystemClock};
 /// A lock that is not given back in this time becomes free by itself.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// An announcement runs out after an hour; until then an endpoint must be created, and its secret stored.
+const LONGEST_LEAD: Duration = Duration::from_secs(1_800);
+
 /// Subscribes a receiver to what it handles, and rotates its secret. Cheap to clone.
 ///
 /// It never deletes what it did not create for a rotation, hands new secrets to its [`SecretSink`] before anything else,
@@ -178,14 +181,15 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> EndpointManager<A, K, L> {
     /// than receivers in other processes take to notice, such as the interval in which they
     /// [follow](super::FileSink::follow) a sink. For a rotation, and for an endpoint that is created where there is none:
     /// whether receivers run by then that know another one's secret, which somebody deleted, nobody can tell here.
-    /// Default: none, for the one receiver that the sink feeds itself.
+    /// Default: none, for the one receiver that the sink feeds itself. More than half an hour counts as that, since an
+    /// announcement holds for an hour at most.
     ///
     /// # Panics
     ///
     /// Where the manager has been cloned.
     #[must_use]
     pub fn with_announcement_lead(mut self, lead: Duration) -> Self {
-        self.unshared("lead").lead = lead;
+        self.unshared("lead").lead = lead.min(LONGEST_LEAD);
         self
     }
 
@@ -271,7 +275,12 @@ where
 {
     let parsed = Url::parse(&url).map_err(|_| inner.error(EndpointErrorKind::InvalidUrl))?;
     let name = format!("{} {parsed}", inner.api.provider());
-    let _turn = inner.turns.take(&name).await;
+    // As long as another instance would wait: a call to an API of your own may never end.
+    let turn = timeout(work::hold(&inner), inner.turns.take(&name)).await;
+    let _turn = turn.map_err(|_| {
+        let error = inner.error(EndpointErrorKind::Lock);
+        error.with_detail("an earlier call for this URL has not ended")
+    })?;
     let held = inner.lock.acquire(&name, work::hold(&inner)).await;
     let held = held.map_err(|source| inner.error(EndpointErrorKind::Lock).with_source(source))?;
     // A panic of a sink must not keep the lock.

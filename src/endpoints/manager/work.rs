@@ -185,7 +185,15 @@ impl<A: EndpointApi, K: SecretSink, L: EndpointLock> Work<A, K, L> {
         let exists = timeout(longest_look(&self.inner), self.inner.api.exists(id)).await;
         let too_late =
             || self.inner.error(EndpointErrorKind::Timeout).with_detail("looking for one endpoint");
-        match exists.unwrap_or_else(|_| Err(too_late()))? {
+        let exists = match exists.unwrap_or_else(|_| Err(too_late())) {
+            // How an API speaks of what was deleted long ago need not be documented: 410, a refusal, something without an
+            // id. Two lists are as good.
+            Err(error) if error.status().is_some_and(|status| !status.is_server_error()) => {
+                self.list().await?.iter().any(|endpoint| endpoint.id() == id)
+            }
+            exists => exists?,
+        };
+        match exists {
             false => Ok(()),
             true => {
                 let error =

@@ -79,8 +79,12 @@ pub(super) fn tidy(
 /// How long ago a file was written; `None` where there is none.
 pub(super) fn age(path: &Path) -> io::Result<Option<Duration>> {
     match fs::symlink_metadata(path).and_then(|metadata| metadata.modified()) {
-        // One from the future was written just now.
-        Ok(modified) => Ok(Some(modified.elapsed().unwrap_or_default())),
+        // One from the future was written just now, unless it is from so far ahead that the clock was wrong then: that one
+        // would be new for as long.
+        Ok(modified) => Ok(Some(modified.elapsed().unwrap_or_else(|ahead| match ahead.duration() {
+            ahead if ahead > LONGEST => Duration::MAX,
+            _ => Duration::ZERO,
+        }))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -121,5 +125,17 @@ mod tests {
         assert_eq!(directory_of(Path::new("/b")), Some(Path::new("/")));
         assert_eq!(directory_of(Path::new("/")), None);
         sync(directory_of(Path::new("webhooks.env")).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_a_clock_that_was_wrong_is_no_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        assert_eq!(age(&path).unwrap(), None);
+        let file = File::create(&path).unwrap();
+        for (ahead, is_new) in [(Duration::from_secs(60), true), (2 * LONGEST, false)] {
+            file.set_modified(std::time::SystemTime::now() + ahead).unwrap();
+            assert_eq!(age(&path).unwrap().unwrap() < LONGEST, is_new, "{ahead:?}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Cause, Configured, Diagnosis, bodies, head, json, keys, times};
 use crate::error::{ConfigError, RejectionReason};
+use crate::handshake::HandshakeError;
 use crate::layer::DEFAULT_BODY_LIMIT;
 use crate::provider::Provider;
 use crate::signature::secret::SOLE_LABEL;
@@ -58,7 +59,10 @@ pub(super) fn reason<B: AsRef<[u8]>>(
         );
         return Diagnosis { signed_at: found.signed_at, tries: found.tries, ..large };
     }
-    let is_handshake = found.is_verified() && provider.handshakes().signed(headers, body, || None).is_some();
+    // One that cannot be answered is unreadable; to sign an answer is nobody's business here.
+    let answered = || provider.handshakes().signed(headers, body, || None);
+    let is_handshake =
+        found.is_verified() && matches!(answered(), Some(Ok(_) | Err(HandshakeError::NoSigner)));
     Diagnosis { is_handshake, ..found }
 }
 

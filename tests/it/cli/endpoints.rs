@@ -1,6 +1,8 @@
 //! `endpoints`: the three APIs of the simulator, over real HTTP.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -58,8 +60,12 @@ impl World {
 
     /// The files in the directory for secrets, but for the one that runs lock, which stays.
     fn saved(&self) -> Vec<PathBuf> {
+        self.files_that_end_in("secret")
+    }
+
+    fn files_that_end_in(&self, extension: &str) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.secrets.path()).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|path| *path != self.lock()).collect()
+        files.filter(|path| path.extension().is_some_and(|of| of == extension)).collect()
     }
 
     fn lock(&self) -> PathBuf {
@@ -69,6 +75,7 @@ impl World {
     /// The one secret that was saved, which no output may hold.
     fn secret(&self) -> String {
         let [file] = &self.saved()[..] else { panic!("one secret: {:?}", self.saved()) };
+        assert!(self.files_that_end_in("announced").is_empty(), "it is here");
         std::fs::read_to_string(file).unwrap().trim().to_owned()
     }
 }
@@ -527,5 +534,49 @@ mod interrupted {
         // Nor does what is left of both stand in anybody's way.
         let third = command(&world, "ensure", "http://127.0.0.1:9/other").output().await.unwrap();
         assert_eq!((third.status.code(), &*third.stderr), (Some(0), &b""[..]), "{third:?}");
+    }
+}
+
+/// An API that answers a creation with the endpoint that there is: its secret is in use, and so is the endpoint.
+#[tokio::test]
+async fn what_was_there_before_is_neither_overwritten_nor_deleted() {
+    const IN_USE: &str = "whsec_the-secret-that-is-in-use";
+    for command in ["create --second", "ensure"] {
+        let secrets = tempfile::tempdir().unwrap();
+        let file = secrets.path().join("casapay.we_1.secret");
+        std::fs::write(&file, IN_USE).unwrap();
+        let (recorder, directory) = (Recorder::default(), secrets.path().to_owned());
+        let announced = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&announced);
+        let server = recorder
+            .start(move |number| {
+                if number == 0 {
+                    return answer(
+                        200,
+                        r#"{"data":[{"id":"we_1","object":"webhook_endpoint","url":"http://127.0.0.1:9/other","enabled_events":["x"],"status":"enabled"}]}"#,
+                    );
+                }
+                let names = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name());
+                let is_announced = names.into_iter().any(|name| name.to_string_lossy().ends_with(".announced"));
+                seen.store(is_announced, Ordering::Relaxed);
+                answer(
+                    200,
+                    r#"{"id":"we_1","object":"webhook_endpoint","url":"http://127.0.0.1:9/hook","enabled_events":["x"],"status":"enabled","secret":"whsec_of-the-second-answer"}"#,
+                )
+            })
+            .await;
+        let ran = program(&format!(
+            "endpoints {command} --provider casapay --allow-loopback --api-url {} --url {HOOK} --event invoice.paid \
+             --save-to {}",
+            server.url(""),
+            secrets.path().display()
+        ));
+        let ran = ran.env("CASAPAY_API_KEY", CASAPAY_TEST_KEY).run().await;
+        let (kind, message) = ran.error(1);
+        assert!(kind == "conflict" && message.contains("this program prints no secret"), "{message}");
+        ran.hides("whsec_of-the-second-answer");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), IN_USE, "{command}");
+        assert_eq!(recorder.methods(), [http::Method::GET, http::Method::POST], "{command}");
+        assert!(announced.load(Ordering::Relaxed), "{command}: before it is created");
     }
 }

@@ -84,6 +84,9 @@ async fn what_verifies_and_holds_no_event_has_a_code_of_its_own() {
     let asks = r#"{"type":"url_verification","token":"x","challenge":"3eZbrw1aBm2rZgRNFdxV2595"}"#;
     let ran = verify("slack", SECRET, raw(&signed("slack", asks))).run().await;
     assert_eq!((&ran.json(0)["handshake"], &ran.json(0)["event"]), (&true.into(), &Value::Null));
+    // Not one that asks for nothing.
+    let asks = r#"{"type":"url_verification","token":"x"}"#;
+    assert_eq!(verify("slack", SECRET, raw(&signed("slack", asks))).run().await.json(7)["handshake"], false);
 }
 
 #[tokio::test]

@@ -158,6 +158,10 @@ async fn more_events_in_a_second_than_an_answer_holds_are_an_error_and_no_gap() 
         let api = Api::with(listing(events, order)).await;
         let mut stream = api.casapay().events(EventQuery::new().with_limit(3));
         assert_eq!(stream.try_next().await.unwrap().unwrap().id(), "a", "{order:?}");
+        for _ in 0..3 {
+            // As many as there are in one answer.
+            assert!(stream.try_next().await.unwrap().unwrap().id().starts_with('b'), "{order:?}");
+        }
         let error = failure(stream.try_next().await);
         assert_eq!(error.kind(), Kind::TooManyEvents, "{order:?}");
         assert!(error.to_string().contains("one type at a time"), "{error}");

@@ -216,6 +216,11 @@ async fn a_list_is_read_as_often_as_it_takes_to_know_its_end() {
         assert_eq!(listed(&api, DiddoList::new()).await.len(), usize::try_from(count).unwrap());
         assert_eq!(api.asked().await.len(), pages, "{count}");
     }
+    // An API that says so is believed, in whatever order it lists.
+    let page = json!({"data": [endpoint(2), endpoint(1)], "has_more": false});
+    let api = Api::in_turn([answer(200, page)]).await;
+    assert_eq!(listed(&api, DiddoList::new()).await, [2, 1]);
+    assert_eq!(api.asked().await.len(), 1);
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tower_webhook::SecretUsage;
 use tower_webhook::endpoints::{
-    EndpointApi, EndpointErrorKind as Kind, Registered, RotationPolicy, RotationStep,
+    EndpointApi, EndpointErrorKind as Kind, EndpointManager, FileSink, Registered, RotationPolicy,
+    RotationStep, SecretSink as _,
 };
+use tower_webhook::{Secret, SecretUsage};
 
-use super::api::{Api, URL, UUID, answer, casapay_endpoint, diddo_endpoint, failure, types};
+use super::api::{Api, URL, UUID, answer, casapay_created, casapay_endpoint, diddo_endpoint, failure, types};
 use super::memory::{Memory, Quirk, managed, managed_with_one};
 
 const AT_ONCE: RotationPolicy = RotationPolicy::new(Duration::ZERO, Duration::ZERO);
@@ -112,4 +113,40 @@ async fn descriptions_are_changed_and_nothing_else() {
     diddo.diddo().set_description(UUID, "shop 7").await.unwrap();
     let asked = diddo.asked_once().await;
     assert_eq!((asked.line, asked.body), (format!("PUT /webhook/{UUID}"), json!({"description": "shop 7"})));
+}
+
+/// How an API speaks of what was deleted long ago is documented nowhere. Another list decides.
+#[tokio::test]
+async fn an_answer_that_says_nothing_does_not_end_rotations_for_ever() {
+    let deleted = json!({"id": "we_1", "deleted": true});
+    for (status, body) in
+        [(410, json!({})), (200, deleted), (400, json!({})), (403, json!({})), (500, json!({}))]
+    {
+        let api = Api::with(move |request| {
+            if request.url.path().ends_with("/we_1") {
+                return answer(status, body.clone());
+            }
+            if request.method.as_str() == "POST" {
+                return answer(200, casapay_created("we_3"));
+            }
+            let mut listed = casapay_endpoint("we_2");
+            (listed["url"], listed["enabled_events"]) = (URL.into(), json!(["invoice.paid"]));
+            listed["description"] = "x [replaces we_1 since 1700000000]".into();
+            answer(200, json!({"data": [listed]}))
+        })
+        .await;
+        let directory = tempfile::tempdir().unwrap();
+        let sink = FileSink::new(directory.path());
+        for id in ["we_1", "we_2"] {
+            sink.store("casapay", id, &Secret::new("whsec_0123456789abcdef").unwrap()).await.unwrap();
+        }
+        let manager = EndpointManager::new(api.casapay(), sink.clone());
+        let ensured = manager.ensure_endpoint(URL, ["invoice.paid"]).await;
+        // A server that fails may be asked later.
+        assert_eq!(ensured.is_ok(), status < 500, "{status}: {ensured:?}");
+        assert_eq!(sink.contains("casapay", "we_1").await.unwrap(), status >= 500, "{status}");
+        if status < 500 {
+            assert_eq!(manager.begin_rotation(URL).await.unwrap().new, "we_3", "{status}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tower_webhook::endpoints::{
     Change, EndpointErrorKind as Kind, EndpointLock, EndpointManager, Registered, RotationPolicy, StoreLock,
@@ -136,4 +137,25 @@ async fn a_lock_that_is_not_given_back_keeps_nothing() {
         at_last(manager.ensure_endpoint(URL, ["invoice.paid"])).await.unwrap().change,
         Change::Unchanged
     );
+}
+
+/// One that somebody has written may, and its creation is not cut off, whose answer has the secret.
+#[tokio::test(start_paused = true)]
+async fn an_api_that_hangs_keeps_others_waiting_no_longer_than_a_lock() {
+    let (api, _, manager) = managed();
+    let begun = Arc::new(Semaphore::new(0));
+    let told = Arc::clone(&begun);
+    api.during_creation(move |_| {
+        told.add_permits(1);
+        pending().boxed()
+    });
+    let hangs = tokio::spawn({
+        let manager = manager.clone();
+        async move { manager.ensure_endpoint(URL, ["invoice.paid"]).await.map(drop) }
+    });
+    begun.acquire().await.unwrap().forget();
+    let error = failure(at_last(manager.ensure_endpoint(URL, ["invoice.paid"])).await);
+    assert_eq!(error.kind(), Kind::Lock);
+    assert!(error.to_string().contains("an earlier call for this URL has not ended"), "{error}");
+    assert!(!hangs.is_finished());
 }

@@ -90,5 +90,6 @@ async fn a_second_that_cannot_be_read_whole_is_reported_and_passed() {
     let caught_up = catch_up.replay_missed(then - Duration::from_secs(60)).await.unwrap();
     assert_eq!((caught_up.overfull.len(), caught_up.is_complete()), (1, false));
     assert!(caught_up.to_string().contains("not all events could be read"), "{caught_up}");
-    assert_eq!(*handled.lock().unwrap(), BTreeSet::from([later]));
+    let handled = handled.lock().unwrap();
+    assert!(handled.contains(&later) && handled.len() == 101, "a hundred, and one: {caught_up}");
 }

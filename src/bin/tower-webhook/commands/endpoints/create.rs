@@ -11,9 +11,9 @@ use tower_webhook::{Secret, provider};
 use super::api::{Api, failure, only_create};
 use super::args::Create;
 use super::lock::FileLock;
-use super::{check_writable, file, listed, one};
+use super::{NOT_A_NEW_ONE, check_writable, file, listed, one};
 use crate::client::is_loopback;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Busy;
 use crate::output::{Output, visible};
 use crate::platform::Platform;
@@ -38,10 +38,11 @@ pub(super) async fn create(args: &Create, output: &Output) -> Result<(), Failure
 }
 
 async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output) -> Result<(), Failure> {
+    let before = api.list().await?;
     if !args.second {
         let same =
             |one: &str| one == args.url || Url::parse(one).is_ok_and(|one| Url::parse(&args.url) == Ok(one));
-        let known = api.list().await?.into_iter().filter(|known| same(known.url()));
+        let known = before.iter().filter(|known| same(known.url()));
         let known: Vec<_> = known.map(|known| known.id().to_owned()).collect();
         if !known.is_empty() {
             let ids: Vec<_> = known.iter().map(|id| visible(id)).collect();
@@ -54,13 +55,32 @@ async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output)
             .with_endpoints(known));
         }
     }
-    let (endpoint, secret) = api.create(args).await?;
-    let name = args.api.provider;
-    if let Err(error) = FileSink::new(directory).store(name.as_str(), endpoint.id(), &secret).await {
+    let (name, sink) = (args.api.provider, FileSink::new(directory));
+    // Receivers that follow the directory may be delivered what it signs before it is there.
+    let announced = sink.announce(name.as_str(), &args.url).await;
+    announced.map_err(|error| Failure::input(format!("--save-to {}: {error}", directory.display())))?;
+    let created = api.create(args).await;
+    let may_exist = |failure: &Failure| matches!(failure.kind(), "outcome_unknown" | "secret_missing");
+    if created.as_ref().is_err_and(|failure| !may_exist(failure)) {
+        // What matters is why there is none.
+        _ = sink.withdraw(name.as_str(), &args.url).await;
+    }
+    let (endpoint, secret) = created?;
+    if before.iter().any(|known| known.id() == endpoint.id()) {
+        let id = visible(endpoint.id());
+        let message = format!("the API answered with {id}, which was there before{NOT_A_NEW_ONE}");
+        return Err(Failure::new(Exit::Answered, message)
+            .of_kind("conflict")
+            .with_endpoints(vec![endpoint.id().to_owned()]));
+    }
+    if let Err(error) = sink.store(name.as_str(), endpoint.id(), &secret).await {
         // Without its secret it is of no use, and would deliver what nobody can verify.
         let mut left = Vec::new();
         let undone = match api.delete(endpoint.id()).await {
-            Ok(()) => "it was deleted again".to_owned(),
+            Ok(()) => {
+                _ = sink.withdraw(name.as_str(), &args.url).await;
+                "it was deleted again".to_owned()
+            }
             Err(failure) => {
                 left.push(endpoint.id().to_owned());
                 format!("delete {}, which failed: {}", endpoint.id(), failure.message)
@@ -69,6 +89,8 @@ async fn under_lock(api: &Api, args: &Create, directory: &Path, output: &Output)
         let message = format!("the secret of the new endpoint could not be stored ({error}): {undone}");
         return Err(Failure::input(message).of_kind("secret_not_stored").with_endpoints(left));
     }
+    // It runs out by itself.
+    _ = sink.withdraw(name.as_str(), &args.url).await;
     let file = file(directory, name, endpoint.id());
     let said = output.result(
         || json!({ "endpoint": one(&endpoint), "secret_in": file }),

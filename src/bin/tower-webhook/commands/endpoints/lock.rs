@@ -41,7 +41,8 @@ impl FileLock {
         let (begun, shown) = (Instant::now(), self.path.display());
         let failed = |error: io::Error| format!("{shown}: {error}");
         let file = File::options().write(true).create(true).truncate(false).open(&self.path);
-        let file = file.map_err(failed)?;
+        // Another user may have made it. To lock it, reading is enough.
+        let file = file.or_else(|error| File::open(&self.path).map_err(|_| error)).map_err(failed)?;
         let mut is_told = false;
         // By its name: newer standard libraries have a method of the same one.
         while let Err(error) = FileExt::try_lock(&file) {

@@ -150,15 +150,22 @@ async fn ensure(args: &Ensure, output: &Output) -> Result<(), Failure> {
 async fn ensured(api: impl EndpointApi, args: &Ensure, output: Output) -> Result<Ensured, Failure> {
     let lock = FileLock::new(&args.save_to, output);
     let manager = EndpointManager::new(api, FileSink::new(&args.save_to)).with_lock(lock);
-    manager.ensure_endpoint(&args.url, args.events.iter().map(String::as_str)).await.map_err(|error| {
-        let is_lost = error.kind() == EndpointErrorKind::SecretNotStored;
+    manager.ensure_endpoint(&args.url, args.events.iter().map(String::as_str)).await.map_err(|mut error| {
+        let (is_lost, kind) = (error.take_secret().is_some(), error.kind());
         let mut failure = failure(error);
         if is_lost {
-            failure.message.push_str("; this program prints no secret: delete the endpoint");
+            failure.message.push_str(match kind {
+                EndpointErrorKind::Conflict => NOT_A_NEW_ONE,
+                _ => "; this program prints no secret: delete the endpoint",
+            });
         }
         failure
     })
 }
+
+/// What there is to do where an API answers a creation with an endpoint that was there before.
+const NOT_A_NEW_ONE: &str = "; this program prints no secret: where the one in --save-to does not verify what comes from \
+                             now on, delete the endpoint and run this again";
 
 /// Where [`FileSink`] keeps a secret.
 fn file(directory: &Path, provider: Name, id: &str) -> PathBuf {
