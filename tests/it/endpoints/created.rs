@@ -166,3 +166,14 @@ async fn a_secret_survives_what_cannot_be_read_elsewhere() {
     let (endpoint, secret) = casapay(ResponseTemplate::new(200).set_body_bytes(body)).await.unwrap();
     assert_eq!((&*endpoint.id, secret.expose()), ("we_1", WHSEC));
 }
+
+/// Neither the mark that some programs begin a text with, nor white space around the secret, which no key has.
+#[tokio::test]
+async fn what_was_not_meant_costs_no_secret() {
+    let marked = format!("\u{feff}{}", casapay_created("we_1"));
+    let padded = with(casapay_created("we_1"), "secret", json!(format!("\u{feff} {WHSEC}\n")));
+    for answer in [ResponseTemplate::new(201).set_body_string(marked), padded] {
+        let (endpoint, secret) = casapay(answer).await.unwrap();
+        assert_eq!((&*endpoint.id, secret.expose()), ("we_1", WHSEC));
+    }
+}
