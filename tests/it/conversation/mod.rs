@@ -2,6 +2,6 @@
 //! PostgreSQL that keeps its marks and effects.
 
 pub(crate) mod process;
-mod provider;
+pub(crate) mod provider;
 mod receiver;
 mod story;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_webhook::testing::simulator::Simulator;
+use tower_webhook::testing::simulator::{Simulator, SimulatorBuilder};
 
 use super::process::{Process, end_with_the_parent, runtime};
 use crate::servers::free_port;
@@ -16,25 +16,43 @@ const SPEED: u32 = 200;
 #[test]
 #[ignore = "the provider's process of the conversation"]
 fn provider_process() {
+    simulate(CONFIGURATION, |simulator| simulator.with_speed(SPEED).with_log_limit(100_000));
+}
+
+/// The simulator as a process, at the port that the variable names, until it is killed.
+pub(crate) fn simulate(variable: &str, configure: impl FnOnce(SimulatorBuilder) -> SimulatorBuilder) {
     // Started by hand with all other ignored tests it has nothing to do.
-    let Ok(configuration) = std::env::var(CONFIGURATION) else { return };
+    let Ok(configuration) = std::env::var(variable) else { return };
     end_with_the_parent();
     let configuration: Value = serde_json::from_str(&configuration).unwrap();
     let port = u16::try_from(configuration["port"].as_u64().unwrap()).unwrap();
     runtime().block_on(async {
-        let simulator = Simulator::builder().bind(([127, 0, 0, 1], port).into()).with_speed(SPEED);
-        let _simulator = simulator.with_log_limit(100_000).start().await.unwrap();
+        let simulator = Simulator::builder().bind(([127, 0, 0, 1], port).into());
+        let _simulator = configure(simulator).start().await.unwrap();
         std::future::pending::<()>().await;
     });
 }
 
 /// What was sent, and how it was answered.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Sent {
-    pub(super) sequence: u64,
-    pub(super) endpoint: String,
-    pub(super) event: String,
-    pub(super) status: Option<u16>,
+pub(crate) struct Sent {
+    pub(crate) sequence: u64,
+    pub(crate) endpoint: String,
+    pub(crate) event: String,
+    pub(crate) status: Option<u16>,
+}
+
+/// Waits until nothing is on its way.
+pub(crate) async fn settled(simulator: &Process) {
+    let answer = simulator.ask(Method::GET, "/_control/settled?timeout_ms=60000", Value::Null).await;
+    assert_eq!(answer["settled"], true, "{answer}");
+}
+
+/// Everything that was sent after this, and has ended.
+pub(crate) async fn sent(simulator: &Process, after: u64) -> Vec<Sent> {
+    let path = format!("/_control/attempts?after={after}");
+    let answer = simulator.ask(Method::GET, &path, Value::Null).await;
+    serde_json::from_value(answer["attempts"].clone()).unwrap()
 }
 
 pub(super) struct Provider {
@@ -71,16 +89,11 @@ impl Provider {
         self.process.ask(Method::POST, "/_control/faults", body).await;
     }
 
-    /// Waits until nothing is on its way.
     pub(super) async fn settled(&self) {
-        let answer = self.process.ask(Method::GET, "/_control/settled?timeout_ms=60000", Value::Null).await;
-        assert_eq!(answer["settled"], true, "{answer}");
+        settled(&self.process).await;
     }
 
-    /// Everything that was sent after this.
     pub(super) async fn sent(&self, after: u64) -> Vec<Sent> {
-        let path = format!("/_control/attempts?after={after}");
-        let answer = self.process.ask(Method::GET, &path, Value::Null).await;
-        serde_json::from_value(answer["attempts"].clone()).unwrap()
+        sent(&self.process, after).await
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::Method;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tower_webhook::testing::simulator::{Platform, Schedule, Simulator};
+use serde_json::json;
+use tower_webhook::testing::simulator::{Platform, Schedule};
 
-use crate::conversation::process::{Process, end_with_the_parent, runtime};
+use crate::conversation::process::Process;
+use crate::conversation::provider::{Sent, sent, settled, simulate};
 use crate::servers::free_port;
 
 const CONFIGURATION: &str = "TOWER_WEBHOOK_KILLED_PROVIDER";
@@ -19,29 +19,14 @@ const ATTEMPTS: usize = 10_000;
 #[test]
 #[ignore = "the platforms' process of those that are killed"]
 fn provider_process() {
-    // Started by hand with all other ignored tests it has nothing to do.
-    let Ok(configuration) = std::env::var(CONFIGURATION) else { return };
-    end_with_the_parent();
-    let configuration: Value = serde_json::from_str(&configuration).unwrap();
-    let port = u16::try_from(configuration["port"].as_u64().unwrap()).unwrap();
     let patient = |platform| Schedule::of(platform).with_delays([PAUSE; ATTEMPTS]);
-    runtime().block_on(async {
-        let mut simulator =
-            Simulator::builder().bind(([127, 0, 0, 1], port).into()).with_log_limit(1_000_000);
-        for platform in [Platform::CasaPay, Platform::Diddo] {
-            simulator = simulator.with_schedule(platform, patient(platform));
-        }
-        let _simulator = simulator.start().await.unwrap();
-        std::future::pending::<()>().await;
+    simulate(CONFIGURATION, |simulator| {
+        [Platform::CasaPay, Platform::Diddo]
+            .into_iter()
+            .fold(simulator.with_log_limit(1_000_000), |simulator, platform| {
+                simulator.with_schedule(platform, patient(platform))
+            })
     });
-}
-
-/// What was sent, and how it was answered.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Sent {
-    pub(super) sequence: u64,
-    pub(super) endpoint: String,
-    pub(super) status: Option<u16>,
 }
 
 pub(super) struct Provider {
@@ -75,16 +60,11 @@ impl Provider {
         (event, serde_json::from_value(emitted["endpoints"].clone()).unwrap())
     }
 
-    /// Waits until nothing is on its way.
     pub(super) async fn settled(&self) {
-        let answer = self.process.ask(Method::GET, "/_control/settled?timeout_ms=60000", Value::Null).await;
-        assert_eq!(answer["settled"], true, "{answer}");
+        settled(&self.process).await;
     }
 
-    /// Everything that was sent after this, and has ended.
     pub(super) async fn sent(&self, after: u64) -> Vec<Sent> {
-        let path = format!("/_control/attempts?after={after}");
-        let answer = self.process.ask(Method::GET, &path, Value::Null).await;
-        serde_json::from_value(answer["attempts"].clone()).unwrap()
+        sent(&self.process, after).await
     }
 }

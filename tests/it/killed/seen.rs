@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use tower_webhook::endpoints::Registered;
 
-use super::provider::Sent;
 use super::site::Site;
+use crate::conversation::provider::Sent;
 use crate::stage::within_a_minute;
 
 impl Site {
