@@ -101,10 +101,7 @@ async fn one_url_does_not_wait_for_another() {
     let may_store = Arc::new(Semaphore::new(0));
     vault.set(Mood::Waits(Arc::clone(&may_store)));
     let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
-    while api.journal.count("store acme we_1") == 0 {
-        assert!(futures_util::poll!(&mut ensuring).is_pending());
-        tokio::task::yield_now().await;
-    }
+    api.journal.until("store acme we_1", ensuring.as_mut()).await;
     assert_eq!(manager.ensure_endpoint(OTHER, ["invoice.paid"]).await.unwrap().change, Change::Unchanged);
     may_store.add_permits(1);
     assert_eq!(ensuring.await.unwrap().change, Change::Created);

@@ -1,5 +1,6 @@
 //! An API that does what the test says, and a journal of what was asked of it and of the vault beside it.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,14 @@ impl Journal {
 
     pub(super) fn count(&self, line: &str) -> usize {
         self.0.lock().unwrap().iter().filter(|one| *one == line).count()
+    }
+
+    /// Lets `work`, which must not end meanwhile, go on until this stands here.
+    pub(super) async fn until<F: Future>(&self, line: &str, mut work: Pin<&mut F>) {
+        while self.count(line) == 0 {
+            assert!(futures_util::poll!(&mut work).is_pending());
+            tokio::task::yield_now().await;
+        }
     }
 }
 

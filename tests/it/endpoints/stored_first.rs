@@ -117,10 +117,7 @@ async fn a_caller_that_goes_away_ends_nothing_half_way() {
     vault.set(Mood::Waits(Arc::clone(&may_store)));
     {
         let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
-        while api.journal.count("store acme we_1") == 0 {
-            assert!(futures_util::poll!(&mut ensuring).is_pending());
-            tokio::task::yield_now().await;
-        }
+        api.journal.until("store acme we_1", ensuring.as_mut()).await;
     }
     assert_eq!(vault.get("we_1"), None);
     may_store.add_permits(1);
@@ -161,10 +158,7 @@ async fn what_fails_when_the_caller_has_gone_is_logged() {
     vault.set(Mood::FailsToStore);
     {
         let mut ensuring = std::pin::pin!(manager.ensure_endpoint(URL, ["invoice.paid"]));
-        while api.journal.count("store acme we_1") == 0 {
-            assert!(futures_util::poll!(&mut ensuring).is_pending());
-            tokio::task::yield_now().await;
-        }
+        api.journal.until("store acme we_1", ensuring.as_mut()).await;
         assert_eq!(log.text(), "");
     }
     // It waits for its turn, and so for the end of the first.
